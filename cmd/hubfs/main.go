@@ -1,0 +1,4 @@
+// Command hubfs mounts Hugging Face Hub repositories as directories.
+package main
+
+func main() {}

@@ -1,0 +1,2 @@
+// Package control is the control socket: its method table, server and client.
+package control

@@ -1,0 +1,2 @@
+// Package fs shows repositories of the Hub as a FUSE file system.
+package fs
