@@ -27,7 +27,7 @@ type Location struct {
 	Expires time.Time // zero if unknown
 	Commit  string    // of the file, as in FileMetadata
 	ETag    string
-	Size    int64 // -1 if unknown
+	Size    int64  // -1 if unknown
 	Tag     string // the ETag of that address itself, to notice a change between two ranges
 }
 

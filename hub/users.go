@@ -48,13 +48,13 @@ func (c *Client) WhoAmI(ctx context.Context) (*WhoAmI, error) {
 
 // Namespace is a user or an organisation.
 type Namespace struct {
-	Type       string          `json:"type"` // "user" or "org"
-	Name       string          `json:"name"` // in the Hub's own letter case
-	Fullname   string          `json:"fullname"`
-	NumModels  *int64          `json:"numModels"`
-	NumSpaces  *int64          `json:"numSpaces"`
-	NumDataset *int64          `json:"numDatasets"`
-	Raw        json.RawMessage `json:"-"` // the whole answer
+	Type        string          `json:"type"` // "user" or "org"
+	Name        string          `json:"name"` // in the Hub's own letter case
+	Fullname    string          `json:"fullname"`
+	NumModels   *int64          `json:"numModels"`
+	NumSpaces   *int64          `json:"numSpaces"`
+	NumDatasets *int64          `json:"numDatasets"`
+	Raw         json.RawMessage `json:"-"` // the whole answer
 }
 
 // NamespaceOverview describes the user or organisation of that name; ErrNotFound
