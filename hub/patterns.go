@@ -18,9 +18,9 @@ func DefaultIgnorePatterns() []string {
 // Patterns choose paths by shell patterns as Python's fnmatch reads them, which
 // match the whole path:
 //
-//	*       any run of characters, '/' included
-//	?       any one character, '/' included
-//	[a-z]   one of a set; [!a-z] one that isn't in it
+//   - any run of characters, '/' included
+//     ?       any one character, '/' included
+//     [a-z]   one of a set; [!a-z] one that isn't in it
 //
 // A pattern that ends in '/' stands for everything below that folder. Letter case
 // counts, and a backslash is the same as '/'.

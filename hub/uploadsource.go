@@ -162,4 +162,3 @@ func shortContent(err error) error {
 	}
 	return err
 }
-
