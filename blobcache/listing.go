@@ -1,0 +1,96 @@
+package blobcache
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hubfs/hubfs/hub"
+)
+
+// OID is a Git object id.
+type OID [20]byte
+
+// ParseOID reads 40 hex digits.
+func ParseOID(s string) (OID, error) {
+	var o OID
+	if len(s) != 2*len(o) {
+		return o, fmt.Errorf("object id %q: not 40 hex digits", s)
+	}
+	if _, err := hex.Decode(o[:], []byte(s)); err != nil {
+		return OID{}, fmt.Errorf("object id %q: not 40 hex digits", s)
+	}
+	return o, nil
+}
+
+// String is 40 hex digits.
+func (o OID) String() string { return hex.EncodeToString(o[:]) }
+
+// IsZero tells an unknown id.
+func (o OID) IsZero() bool { return o == OID{} }
+
+// Entry is one name in a folder.
+type Entry struct {
+	Name   string
+	Dir    bool
+	OID    OID // Git's id: tree, blob, or for an LFS file the pointer's blob; zero if unknown
+	Size   int64
+	SHA256 [32]byte // of an LFS file's content; zero: a regular file
+	MTime  int64    // Unix seconds; 0 is unknown
+}
+
+// LFS tells whether the entry is an LFS file.
+func (e *Entry) LFS() bool { return e.SHA256 != [32]byte{} }
+
+// Hash names the entry's content: its sha256 for an LFS file, else Git's id.
+func (e Entry) Hash() string {
+	if e.LFS() {
+		return hex.EncodeToString(e.SHA256[:])
+	}
+	return e.OID.String()
+}
+
+// Listing is a folder. It is shared: nobody may change it after PutListing or
+// when it came from the cache.
+type Listing struct {
+	Entries []Entry // sorted by Name, which is unique
+}
+
+// Find looks a name up.
+func (l *Listing) Find(name string) (*Entry, bool) {
+	i, ok := slices.BinarySearchFunc(l.Entries, name, func(e Entry, n string) int { return cmp.Compare(e.Name, n) })
+	if !ok {
+		return nil, false
+	}
+	return &l.Entries[i], true
+}
+
+// TreeKey is the key of a folder by its Git tree id.
+func TreeKey(repo hub.Repo, oid OID) string { return "tree " + repo.String() + " " + oid.String() }
+
+// RootKey is the key of the root folder of a commit, whose tree id the Hub
+// doesn't give.
+func RootKey(repo hub.Repo, commit string) string { return "root " + repo.String() + " " + commit }
+
+// Listing gives a folder that was put before, by this process or another.
+func (c *Cache) Listing(key string) (*Listing, bool) { return nil, false }
+
+// PutListing keeps a folder, for ever. Entries are sorted if they aren't; two of
+// one name are an error. An error of the disk is returned, but the listing is
+// kept in memory all the same.
+func (c *Cache) PutListing(key string, l *Listing) error { return errUnfinished }
+
+// ListingFromTrees gives a folder of a commit from the complete listing that
+// huggingface_hub's newer releases keep in the shared cache. Folders have no id
+// there, so their entries' OID is zero, and no MTime.
+func (c *Cache) ListingFromTrees(repo hub.Repo, commit, dir string) (*Listing, bool) {
+	return nil, false
+}
+
+// Record reads a small value into v, a pointer, and tells when it was written.
+func (c *Cache) Record(kind, key string, v any) (time.Time, bool) { return time.Time{}, false }
+
+// PutRecord keeps a small value as JSON; it survives a restart.
+func (c *Cache) PutRecord(kind, key string, v any) error { return errUnfinished }
