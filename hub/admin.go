@@ -1,12 +1,19 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
 
 // CreateRepoOptions describe a repository to be made.
 type CreateRepoOptions struct {
-	Private       *bool // nil is the owner's default
-	ExistOK       bool  // an existing repository isn't an error
-	ResourceGroup string
+	Private       *bool  // nil is the owner's default
+	ExistOK       bool   // an existing repository isn't an error
+	ResourceGroup string // id of the organisation's resource group
 
 	// Spaces.
 	SDK       string // "gradio", "streamlit", "docker" or "static"; mandatory
@@ -30,12 +37,122 @@ type RepoURL struct {
 	Repo Repo   // with its namespace
 }
 
+// spaceSDKs are what a Space can be made of.
+var spaceSDKs = []string{"gradio", "streamlit", "docker", "static"}
+
 // CreateRepo makes a repository; an id without a namespace is made in the
 // user's own. ErrConflict if it exists and ExistOK isn't set.
 //
 //	POST /api/repos/create
 func (c *Client) CreateRepo(ctx context.Context, repo Repo, opts *CreateRepoOptions) (*RepoURL, error) {
-	return nil, errUnfinished
+	if opts == nil {
+		opts = &CreateRepoOptions{}
+	}
+	if err := repo.Validate(); err != nil {
+		return nil, err
+	}
+	body := repoName(repo)
+	if opts.Private != nil {
+		body["private"] = *opts.Private
+	}
+	if opts.ResourceGroup != "" {
+		body["resourceGroupId"] = opts.ResourceGroup
+	}
+	if repo.Type == Space {
+		if !slices.Contains(spaceSDKs, opts.SDK) {
+			return nil, &ValidationError{What: "Space SDK", Value: opts.SDK, Reason: "must be one of " + strings.Join(spaceSDKs, ", ")}
+		}
+		body["sdk"] = opts.SDK
+		if opts.Hardware != "" {
+			body["hardware"] = opts.Hardware
+		}
+		if opts.Storage != "" {
+			body["storageTier"] = opts.Storage
+		}
+		if opts.SleepTime != nil {
+			body["sleepTimeSeconds"] = *opts.SleepTime
+		}
+		if len(opts.Secrets) > 0 {
+			body["secrets"] = opts.Secrets
+		}
+		if len(opts.Variables) > 0 {
+			body["variables"] = opts.Variables
+		}
+	}
+	r, err := (&request{method: http.MethodPost, path: at("/api/repos/create")}).withJSON(body)
+	if err != nil {
+		return nil, err
+	}
+
+	var answer struct {
+		URL string `json:"url"`
+	}
+	for try := 0; ; try++ {
+		_, err = c.doJSON(ctx, r, &answer)
+		// The Hub makes one repository at a time for a user.
+		if !isConflict(err, "another conflicting operation is in progress") || try >= c.retrier.max {
+			break
+		}
+		if err := sleep(ctx, backoff(try)); err != nil {
+			return nil, err
+		}
+	}
+	var e *Error
+	if err == nil {
+		return c.repoURL(r, answer.URL)
+	}
+	if !opts.ExistOK || !errors.As(err, &e) {
+		return nil, err
+	}
+	switch e.Status {
+	case http.StatusConflict:
+		if e.url != "" {
+			return c.repoURL(r, e.url)
+		}
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
+		// It may not be made; that it is there is enough.
+	default:
+		return nil, err
+	}
+	if info, infoErr := c.RepoInfo(ctx, repo, nil); infoErr == nil {
+		return &RepoURL{URL: c.Endpoint() + "/" + info.Repo().String(), Repo: info.Repo()}, nil
+	}
+	return nil, err
+}
+
+// repoName is the id as the API takes it in the bodies of create and delete.
+func repoName(repo Repo) map[string]any {
+	body := map[string]any{"name": repo.Name(), "organization": nil, "type": repo.Type}
+	if ns := repo.Namespace(); ns != "" {
+		body["organization"] = ns
+	}
+	return body
+}
+
+// isConflict says whether err is a 409 whose text has the given words.
+func isConflict(err error, words string) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusConflict && strings.Contains(e.Message, words)
+}
+
+// repoURL reads the web address of a repository in an answer to r. Servers that
+// mirror the Hub write the Hub's own host.
+func (c *Client) repoURL(r *request, s string) (*RepoURL, error) {
+	for _, host := range []string{DefaultEndpoint, stagingEndpoint} {
+		if rest, ok := strings.CutPrefix(s, host+"/"); ok {
+			s = c.Endpoint() + "/" + rest
+		}
+	}
+	u, err := url.Parse(s)
+	if err != nil || !c.ours(u) {
+		return nil, c.protocolError(r, "the address of the repository, %q, isn't at the endpoint", s)
+	}
+	path := strings.Trim(strings.TrimPrefix(u.Path, c.endpoint.Path), "/")
+	repo, err := ParseRepo(path)
+	if err != nil {
+		return nil, c.protocolError(r, "the address of the repository, %q, can't be right: %v", s, err)
+	}
+	return &RepoURL{URL: c.Endpoint() + "/" + repo.String(), Repo: repo}, nil
 }
 
 // DeleteRepo removes a repository with all its history. With missingOK one that
@@ -43,7 +160,18 @@ func (c *Client) CreateRepo(ctx context.Context, repo Repo, opts *CreateRepoOpti
 //
 //	DELETE /api/repos/delete
 func (c *Client) DeleteRepo(ctx context.Context, repo Repo, missingOK bool) error {
-	return errUnfinished
+	if err := repo.Validate(); err != nil {
+		return err
+	}
+	r, err := (&request{method: http.MethodDelete, path: at("/api/repos/delete")}).withJSON(repoName(repo))
+	if err != nil {
+		return err
+	}
+	err = c.doNothing(ctx, r)
+	if missingOK && errors.Is(err, ErrRepoNotFound) {
+		return nil
+	}
+	return err
 }
 
 // MoveRepo renames a repository, or gives it to another namespace. The Hub
@@ -51,7 +179,25 @@ func (c *Client) DeleteRepo(ctx context.Context, repo Repo, missingOK bool) erro
 //
 //	POST /api/repos/move
 func (c *Client) MoveRepo(ctx context.Context, from Repo, toID string) error {
-	return errUnfinished
+	to := Repo{Type: from.Type, ID: toID}
+	for _, repo := range []Repo{from, to} {
+		if err := repo.Validate(); err != nil {
+			return err
+		}
+		if repo.Namespace() == "" {
+			return &ValidationError{What: "repo id", Value: repo.ID, Reason: "must have the form namespace/name"}
+		}
+	}
+	r, err := (&request{method: http.MethodPost, path: at("/api/repos/move")}).withJSON(
+		map[string]any{"fromRepo": from.ID, "toRepo": to.ID, "type": from.Type})
+	if err != nil {
+		return err
+	}
+	if err := c.doNothing(ctx, r); err != nil {
+		return err
+	}
+	c.renames.forget(to) // the name is a repository's own again
+	return nil
 }
 
 // RepoSettings are those to be changed; nil and "" stay as they are.
@@ -64,54 +210,26 @@ type RepoSettings struct {
 //
 //	PUT /api/{type}s/{id}/settings
 func (c *Client) UpdateRepoSettings(ctx context.Context, repo Repo, s RepoSettings) error {
-	return errUnfinished
-}
-
-// CreateBranchOptions refine CreateBranch.
-type CreateBranchOptions struct {
-	Revision string // where it starts; "" is the head of main
-	ExistOK  bool   // an existing branch isn't an error, wherever it points
-}
-
-// CreateBranch makes a branch. ErrConflict if it exists and ExistOK isn't set.
-//
-//	POST /api/{type}s/{id}/branch/{branch}
-func (c *Client) CreateBranch(ctx context.Context, repo Repo, branch string, opts *CreateBranchOptions) error {
-	return errUnfinished
-}
-
-// DeleteBranch removes a branch, which can't be main.
-//
-//	DELETE /api/{type}s/{id}/branch/{branch}
-func (c *Client) DeleteBranch(ctx context.Context, repo Repo, branch string) error {
-	return errUnfinished
-}
-
-// CreateTagOptions refine CreateTag.
-type CreateTagOptions struct {
-	Revision string // what is tagged; "" is main
-	Message  string
-	ExistOK  bool // an existing tag isn't an error, wherever it points
-}
-
-// CreateTag makes a tag. ErrConflict if it exists and ExistOK isn't set.
-//
-//	POST /api/{type}s/{id}/tag/{revision}
-func (c *Client) CreateTag(ctx context.Context, repo Repo, tag string, opts *CreateTagOptions) error {
-	return errUnfinished
-}
-
-// DeleteTag removes a tag.
-//
-//	DELETE /api/{type}s/{id}/tag/{tag}
-func (c *Client) DeleteTag(ctx context.Context, repo Repo, tag string) error {
-	return errUnfinished
-}
-
-// SuperSquashHistory makes the branch one commit with the same content. It
-// can't be undone. The message "" is a default one.
-//
-//	POST /api/{type}s/{id}/super-squash/{branch}
-func (c *Client) SuperSquashHistory(ctx context.Context, repo Repo, branch, message string) error {
-	return errUnfinished
+	if err := repo.Validate(); err != nil {
+		return err
+	}
+	body := map[string]any{}
+	switch s.Gated {
+	case "":
+	case GatedNo, GatedAuto, GatedManual:
+		body["gated"] = s.Gated
+	default:
+		return &ValidationError{What: "gating", Value: string(s.Gated), Reason: "must be auto, manual or false"}
+	}
+	if s.Private != nil {
+		body["private"] = *s.Private
+	}
+	if len(body) == 0 {
+		return &ValidationError{What: "settings", Reason: "nothing is to be changed"}
+	}
+	r, err := (&request{method: http.MethodPut, repo: repo, path: below("settings")}).withJSON(body)
+	if err != nil {
+		return err
+	}
+	return c.doNothing(ctx, r)
 }

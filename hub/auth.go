@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -107,4 +109,73 @@ func EnvTokenSource(getenv func(string) string, env Env) TokenSource {
 // cleanToken drops what copying and editors add.
 func cleanToken(s string) string {
 	return strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(s))
+}
+
+// An authenticator adds the token to requests to our own endpoint, and takes
+// care that no other host ever sees one.
+type authenticator struct {
+	next   http.RoundTripper
+	ours   func(*url.URL) bool
+	source TokenSource
+}
+
+func (a *authenticator) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !a.ours(req.URL) {
+		req = req.Clone(req.Context())
+		req.Header.Del("Authorization")
+		return a.next.RoundTrip(req)
+	}
+	if req.Header.Get("Authorization") != "" { // the caller's own
+		return a.next.RoundTrip(req)
+	}
+	token, err := a.source.Token(req.Context())
+	if err != nil {
+		return nil, tokenError(req, err)
+	}
+	authorized, err := authorize(req, token)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := a.next.RoundTrip(authorized)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	// A refused token may have been replaced since it was read.
+	source, ok := a.source.(refresher)
+	if !ok {
+		return resp, nil
+	}
+	renewed, err := source.refresh(req.Context())
+	if err != nil || renewed == token {
+		return resp, nil //nolint:nilerr // the refusal says more than a token file that can't be read now
+	}
+	again, err := rewind(req)
+	if err != nil {
+		return resp, nil //nolint:nilerr // as above
+	}
+	if authorized, err = authorize(again, renewed); err != nil {
+		return resp, nil //nolint:nilerr // as above
+	}
+	discard(resp)
+	return a.next.RoundTrip(authorized)
+}
+
+// authorize is the request with the token; "" leaves it anonymous.
+func authorize(req *http.Request, token string) (*http.Request, error) {
+	if token == "" {
+		return req, nil
+	}
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return nil, tokenError(req, errors.New("it holds characters that no token has"))
+		}
+	}
+	req = req.Clone(req.Context())
+	req.Header.Set("Authorization", "Bearer "+token)
+	return req, nil
+}
+
+// tokenError is a token that can't be had or sent.
+func tokenError(req *http.Request, err error) error {
+	return &Error{Method: req.Method, URL: redactURL(req.URL), Message: "the access token can't be used", Err: err, kind: ErrUnauthorized}
 }

@@ -1,15 +1,15 @@
 package hub
 
 import (
-	"errors"
+	"cmp"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync/atomic"
 	"time"
 )
-
-// errUnfinished is what is not written yet.
-var errUnfinished = errors.New("hub: not finished")
 
 // Config makes a Client. The zero value is anonymous access to DefaultEndpoint.
 type Config struct {
@@ -43,15 +43,68 @@ type Config struct {
 // Client is a client of one Hub for one user. It is safe for concurrent use.
 type Client struct {
 	endpoint *url.URL
+	logger   *slog.Logger
+
+	base      http.RoundTripper // the network
+	transport http.RoundTripper // the whole stack above it
+	retrier   *retrier
+	governor  *governor
+	meter     *meter
+
+	renames     renames
+	noPathsInfo atomic.Bool // the server doesn't have paths-info
 }
 
 // New makes a client. It fails on an endpoint that is no http or https URL.
 func New(cfg Config) (*Client, error) {
-	return &Client{}, nil
+	endpoint, err := parseEndpoint(cmp.Or(cfg.Endpoint, DefaultEndpoint))
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Token == nil {
+		cfg.Token = StaticToken("")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.LibraryName = cmp.Or(cfg.LibraryName, "hubfs")
+	cfg.LibraryVersion = cmp.Or(cfg.LibraryVersion, "unknown")
+	cfg.ProgressTimeout = cmp.Or(cfg.ProgressTimeout, 20*time.Second)
+	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, 5*time.Minute)
+	cfg.Retries = max(cmp.Or(cfg.Retries, 5), 0)
+	cfg.MaxRateLimitWait = cmp.Or(cfg.MaxRateLimitWait, 310*time.Second)
+
+	c := &Client{endpoint: endpoint, logger: cfg.Logger}
+	c.buildStack(cfg)
+	return c, nil
+}
+
+func parseEndpoint(s string) (*url.URL, error) {
+	bad := func(reason string) error {
+		return fmt.Errorf("endpoint %q: %s", s, reason)
+	}
+	u, err := url.Parse(strings.TrimRight(s, "/"))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("endpoint: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, bad("must begin with http:// or https://")
+	case u.Host == "":
+		return nil, bad("has no host")
+	case u.User != nil:
+		return nil, fmt.Errorf("endpoint %s: must not hold a user or password", redactURL(u))
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("endpoint %s: must not have a query or fragment", redactURL(u))
+	}
+	return u, nil
 }
 
 // Endpoint is the base of all URLs, without a trailing slash.
 func (c *Client) Endpoint() string { return c.endpoint.String() }
 
 // CloseIdleConnections closes connections that no request is using.
-func (c *Client) CloseIdleConnections() {}
+func (c *Client) CloseIdleConnections() {
+	if t, ok := c.base.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}

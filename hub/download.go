@@ -2,11 +2,112 @@ package hub
 
 import (
 	"context"
+	"crypto/sha1" // Git's ids are made of it
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
 	"io"
 )
 
+// maxResumes is how often in a row a download goes on without having got a byte.
+const maxResumes = 5
+
 // Download writes a whole file to w, resuming where a connection breaks, and
-// verifies it against the Hub's hash at the end.
+// verifies it against the Hub's hash at the end: what was written before an
+// error is not to be used. All of it is of the commit that it returns.
 func (c *Client) Download(ctx context.Context, f FileRef, w io.Writer) (*FileMetadata, error) {
-	return nil, errUnfinished
+	content, err := c.OpenFile(ctx, f, Range{Len: -1})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { content.Close() }()
+	f.Revision = content.Commit // should it have to be resolved again
+	m := &FileMetadata{CommitHash: content.Commit, ETag: content.ETag, Size: content.Size, Location: content.Location}
+	sum := newFileHash(m.ETag, m.Size)
+
+	var done int64
+	for fails := 0; ; {
+		n, werr, rerr := copyContent(w, sum, content)
+		done += n
+		switch {
+		case werr != nil:
+			return nil, werr
+		case rerr == nil && done == m.Size:
+			if got := hex.EncodeToString(sum.Sum(nil)); !sum.unknown && got != m.ETag {
+				return nil, protocolError(content.req, "the content has the hash %s, and should have %s", got, m.ETag)
+			}
+			return m, nil
+		case rerr == nil:
+			return nil, protocolError(content.req, "%d bytes came of %d", done, m.Size)
+		case n > 0:
+			fails = 0
+		}
+		if fails++; fails > maxResumes || !errors.Is(rerr, ErrUnavailable) {
+			return nil, rerr
+		}
+		content.Close()
+		if err := sleep(ctx, backoff(fails-1)); err != nil {
+			return nil, rerr
+		}
+		next, err := c.resume(ctx, f, m.Location, done)
+		if err != nil {
+			return nil, err
+		}
+		content = next
+		if content.ETag != m.ETag || content.Size != m.Size {
+			return nil, protocolError(content.req, "the content of a commit has changed: it was %s, and is %s", m.ETag, content.ETag)
+		}
+		m.Location = content.Location
+	}
+}
+
+// resume opens the rest of a file, where it was or where it is now.
+func (c *Client) resume(ctx context.Context, f FileRef, l Location, off int64) (*Content, error) {
+	content, err := c.OpenLocation(ctx, l, Range{Off: off, Len: -1})
+	if errors.Is(err, ErrLocationExpired) {
+		return c.OpenFile(ctx, f, Range{Off: off, Len: -1})
+	}
+	return content, err
+}
+
+// copyContent copies to its end, and tells errors of the two sides apart.
+func copyContent(w io.Writer, sum io.Writer, content *Content) (n int64, werr, rerr error) {
+	buf := make([]byte, 256<<10)
+	for {
+		k, err := content.Read(buf)
+		if k > 0 {
+			_, _ = sum.Write(buf[:k]) // a hash takes all
+			if _, werr := w.Write(buf[:k]); werr != nil {
+				return n, werr, nil
+			}
+			n += int64(k)
+		}
+		if err == io.EOF { //nolint:errorlint // readers give it bare
+			return n, nil, nil
+		}
+		if err != nil {
+			return n, nil, err
+		}
+	}
+}
+
+// fileHash is the hash that an ETag names: sha256 of an LFS file's content, or
+// Git's id of the blob.
+type fileHash struct {
+	hash.Hash
+	unknown bool // the ETag is neither
+}
+
+func newFileHash(etag string, size int64) fileHash {
+	switch {
+	case isSHA256(etag):
+		return fileHash{Hash: sha256.New()}
+	case isOID(etag):
+		h := sha1.New()
+		fmt.Fprintf(h, "blob %d\x00", size)
+		return fileHash{Hash: h}
+	}
+	return fileHash{Hash: sha256.New(), unknown: true}
 }

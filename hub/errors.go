@@ -1,8 +1,14 @@
 package hub
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,6 +69,7 @@ type Error struct {
 	Err        error         // cause, or nil
 
 	kind error
+	url  string // of what exists already, where the refusal names it
 }
 
 // Error is one line: what was asked, what went wrong, the server's words and the request id.
@@ -107,4 +114,166 @@ func (e *Error) Unwrap() []error {
 		errs = append(errs, e.Err)
 	}
 	return errs
+}
+
+// maxErrorBody is how much of a refusal's body is read.
+const maxErrorBody = 64 << 10
+
+// responseError turns a refusal (status 400 and above) into an *Error, and
+// closes its body.
+func responseError(resp *http.Response) *Error {
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is good enough
+	req, h := resp.Request, resp.Header
+	e := &Error{
+		Method:     req.Method,
+		URL:        redactURL(req.URL),
+		Status:     resp.StatusCode,
+		Code:       h.Get("X-Error-Code"),
+		RequestID:  oneLine(firstNonEmpty(h.Get("X-Request-Id"), h.Get("X-Amzn-Trace-Id"), h.Get("X-Amz-Cf-Id")), 200),
+		RetryAfter: toldWait(resp, time.Now()),
+	}
+	var exists struct {
+		URL string `json:"url"`
+	}
+	if e.Status == http.StatusConflict && json.Unmarshal(body, &exists) == nil {
+		e.url = exists.URL
+	}
+	e.kind = errorKind(resp.StatusCode, e.Code, h.Get("X-Error-Message"), req.URL)
+	e.Code = oneLine(e.Code, 100)
+	lines := serverMessage(h, body)
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		lines = append(lines, fmt.Sprintf("asked for %q, the file has %q", req.Header.Get("Range"), h.Get("Content-Range")))
+	}
+	e.Message = oneLine(scrub(strings.Join(lines, "; "), req), 2000)
+	return e
+}
+
+// unauthorizedRepo matches the API and resolve paths for which a bare 401 means
+// that there is no such repository for this caller.
+var unauthorizedRepo = regexp.MustCompile(`^/api/(models|datasets|spaces)/.+|^/.+/resolve/.+`)
+
+// errorKind is the table of the protocol: the first matching row decides.
+func errorKind(status int, code, message string, u *url.URL) error {
+	switch code {
+	case "RevisionNotFound":
+		return ErrRevisionNotFound
+	case "EntryNotFound":
+		return ErrEntryNotFound
+	case "GatedRepo":
+		return ErrGatedRepo
+	}
+	if message == "Access to this resource is disabled." {
+		return ErrDisabledRepo
+	}
+	if code == "RepoNotFound" {
+		return ErrRepoNotFound
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		if u.Scheme == "https" && unauthorizedRepo.MatchString(u.EscapedPath()) && message != "Invalid credentials in Authorization header" {
+			return ErrRepoNotFound
+		}
+		return ErrUnauthorized
+	case http.StatusPaymentRequired, http.StatusForbidden:
+		return ErrForbidden
+	case http.StatusNotFound, http.StatusGone:
+		return ErrNotFound
+	case http.StatusRequestTimeout:
+		return ErrUnavailable
+	case http.StatusConflict:
+		return ErrConflict
+	case http.StatusPreconditionFailed:
+		return ErrPreconditionFailed
+	case http.StatusRequestEntityTooLarge:
+		return ErrTooLarge
+	case http.StatusRequestedRangeNotSatisfiable:
+		return ErrRangeNotSatisfiable
+	case http.StatusUnprocessableEntity:
+		return ErrUnprocessable
+	case http.StatusTooManyRequests:
+		return ErrRateLimited
+	}
+	if status >= 500 {
+		return ErrUnavailable
+	}
+	return ErrBadRequest
+}
+
+// serverMessage collects the server's own words, each once.
+func serverMessage(h http.Header, body []byte) []string {
+	var lines []string
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" && !slices.Contains(lines, s) {
+			lines = append(lines, s)
+		}
+	}
+	add(h.Get("X-Error-Message"))
+	var text string
+	if json.Unmarshal(body, &text) == nil {
+		add(text)
+		return lines
+	}
+	var obj map[string]json.RawMessage
+	if json.Unmarshal(body, &obj) != nil {
+		if !json.Valid(body) && !strings.Contains(h.Get("Content-Type"), "html") {
+			for line := range strings.Lines(string(body)) {
+				add(line)
+			}
+		}
+		return lines
+	}
+	// Each part is read for itself: one of an odd type doesn't hide the others.
+	var one, description string
+	if json.Unmarshal(obj["error"], &one) == nil {
+		if json.Unmarshal(obj["error_description"], &description) == nil && description != "" {
+			one += ": " + description
+		}
+		add(one)
+	}
+	var many []string
+	if json.Unmarshal(obj["error"], &many) == nil {
+		for _, s := range many {
+			add(s)
+		}
+	}
+	var list []struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(obj["errors"], &list) == nil {
+		for _, l := range list {
+			add(l.Message)
+		}
+	}
+	return lines
+}
+
+// requestError turns a request that got no answer, or whose answer broke, into
+// an *Error. What the caller's context says comes before what the network says.
+func requestError(req *http.Request, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return err
+	}
+	e = &Error{Method: req.Method, URL: redactURL(req.URL), kind: ErrUnavailable}
+	if ctxErr := req.Context().Err(); ctxErr != nil {
+		e.kind, e.Err = nil, ctxErr
+		return e
+	}
+	var ue *url.Error // its text has the whole URL
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	e.Err = err
+	return e
+}
+
+// protocolError is an answer that can't be right.
+func protocolError(req *http.Request, format string, args ...any) *Error {
+	return &Error{
+		Method:  req.Method,
+		URL:     redactURL(req.URL),
+		Message: oneLine(scrub(fmt.Sprintf(format, args...), req), 2000),
+		kind:    ErrProtocol,
+	}
 }

@@ -3,6 +3,11 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
 	"time"
 )
 
@@ -108,23 +113,195 @@ type RepoInfoOptions struct {
 //
 //	GET /api/{type}s/{id}[/revision/{revision}]
 func (c *Client) RepoInfo(ctx context.Context, repo Repo, opts *RepoInfoOptions) (*RepoInfo, error) {
-	return nil, errUnfinished
+	if opts == nil {
+		opts = &RepoInfoOptions{}
+	}
+	if err := repo.Validate(); err != nil {
+		return nil, err
+	}
+	if len(opts.Expand) > 0 && (opts.FilesMetadata || opts.SecurityStatus) {
+		return nil, &ValidationError{What: "option", Value: "Expand", Reason: "excludes FilesMetadata and SecurityStatus"}
+	}
+	r := &request{method: http.MethodGet, repo: repo, path: below(), query: url.Values{}}
+	if opts.Revision != "" {
+		if err := validRevision(opts.Revision); err != nil {
+			return nil, err
+		}
+		r.path = below("revision", opts.Revision)
+	}
+	if opts.FilesMetadata {
+		r.query.Set("blobs", "true")
+	}
+	if opts.SecurityStatus {
+		r.query.Set("securityStatus", "true")
+	}
+	for _, property := range opts.Expand {
+		r.query.Add("expand", property)
+	}
+	info := &RepoInfo{Type: repo.Type}
+	if _, err := c.doJSON(ctx, r, info); err != nil {
+		return nil, err
+	}
+	if err := info.check(); err != nil {
+		return nil, c.protocolError(r, "%v", err)
+	}
+	return info, nil
+}
+
+// check looks at what others build paths and requests from.
+func (i *RepoInfo) check() error {
+	if err := i.Repo().Validate(); err != nil {
+		return err
+	}
+	if i.SHA != "" && !isOID(i.SHA) {
+		return &ValidationError{What: "commit", Value: i.SHA, Reason: "isn't 40 hexadecimal digits"}
+	}
+	return nil
 }
 
 // RepoExists says whether the repository exists and may be seen; a gated one
 // does, whoever asks.
 func (c *Client) RepoExists(ctx context.Context, repo Repo) (bool, error) {
-	return false, errUnfinished
+	_, err := c.RepoInfo(ctx, repo, nil)
+	switch {
+	case errors.Is(err, ErrGatedRepo):
+		return true, nil
+	case errors.Is(err, ErrRepoNotFound):
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// RevisionExists says whether the repository and the revision exist.
+// RevisionExists says whether the repository and the revision exist, and may be
+// seen: nothing of a gated repository may, before access is granted.
 func (c *Client) RevisionExists(ctx context.Context, repo Repo, revision string) (bool, error) {
-	return false, errUnfinished
+	if err := validRevision(revision); err != nil {
+		return false, err
+	}
+	_, err := c.RepoInfo(ctx, repo, &RepoInfoOptions{Revision: revision})
+	if errors.Is(err, ErrRevisionNotFound) || errors.Is(err, ErrRepoNotFound) || errors.Is(err, ErrGatedRepo) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// AuthCheck fails unless the repository may be read: ErrGatedRepo, ErrRepoNotFound.
+// AuthCheck fails unless the files of the repository may be read: ErrGatedRepo,
+// ErrRepoNotFound.
 //
 //	GET /api/{type}s/{id}/auth-check
 func (c *Client) AuthCheck(ctx context.Context, repo Repo) error {
-	return errUnfinished
+	if err := repo.Validate(); err != nil {
+		return err
+	}
+	return c.doNothing(ctx, &request{method: http.MethodGet, repo: repo, path: below("auth-check")})
+}
+
+// UnmarshalJSON reads the Hub's answer. Newer and older spellings of a name are
+// both understood.
+func (i *RepoInfo) UnmarshalJSON(data []byte) error {
+	type plain RepoInfo // without this method
+	var p plain
+	if err := json.Unmarshal(data, &p); err != nil {
+		return err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	for name, into := range map[string]any{
+		"last_modified":     &p.LastModified,
+		"created_at":        &p.CreatedAt,
+		"card_data":         &p.CardData,
+		"model_index":       &p.ModelIndex,
+		"transformers_info": &p.TransformersInfo,
+	} {
+		if raw, ok := all[name]; ok && reflect.ValueOf(into).Elem().IsZero() {
+			if err := json.Unmarshal(raw, into); err != nil {
+				return err
+			}
+			delete(all, name)
+		}
+	}
+	v := reflect.ValueOf(&p).Elem()
+	for n, name := range infoNames {
+		delete(all, name)
+		if raw, ok := v.Field(n).Addr().Interface().(*json.RawMessage); ok && string(*raw) == "null" {
+			*raw = nil
+		}
+	}
+	if len(all) > 0 {
+		p.Extra = all
+	}
+	p.Type = i.Type
+	*i = RepoInfo(p)
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads, Extra included.
+func (i RepoInfo) MarshalJSON() ([]byte, error) {
+	type plain RepoInfo // without this method
+	data, err := json.Marshal(plain(i))
+	if err != nil || len(i.Extra) == 0 {
+		return data, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, err
+	}
+	for name, raw := range i.Extra {
+		if _, taken := all[name]; !taken {
+			all[name] = raw
+		}
+	}
+	return json.Marshal(all)
+}
+
+// infoNames are the JSON names of RepoInfo, by index of the field.
+var infoNames = func() map[int]string {
+	names := make(map[int]string)
+	t := reflect.TypeFor[RepoInfo]()
+	for n := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(n).Tag.Get("json"), ","); name != "-" {
+			names[n] = name
+		}
+	}
+	return names
+}()
+
+// UnmarshalJSON reads false, "auto" or "manual".
+func (g *Gated) UnmarshalJSON(data []byte) error {
+	switch string(data) {
+	case "null":
+		return nil
+	case "false":
+		*g = GatedNo
+		return nil
+	case "true": // no server should, but some know no more than that
+		*g = GatedManual
+		return nil
+	}
+	return json.Unmarshal(data, (*string)(g))
+}
+
+// MarshalJSON writes false, "auto" or "manual".
+func (g Gated) MarshalJSON() ([]byte, error) {
+	if g == GatedNo {
+		return []byte("false"), nil
+	}
+	return json.Marshal(string(g))
+}
+
+// UnmarshalJSON takes the digest under either of its names.
+func (l *LFSInfo) UnmarshalJSON(data []byte) error {
+	var wire struct {
+		SHA256      string `json:"sha256"`
+		OID         string `json:"oid"`
+		Size        int64  `json:"size"`
+		PointerSize int64  `json:"pointerSize"`
+	}
+	if err := json.Unmarshal(data, &wire); err != nil {
+		return err
+	}
+	*l = LFSInfo{SHA256: firstNonEmpty(wire.SHA256, wire.OID), Size: wire.Size, PointerSize: wire.PointerSize}
+	return nil
 }

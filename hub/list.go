@@ -3,6 +3,9 @@ package hub
 import (
 	"context"
 	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
 )
 
 // ListReposOptions choose, sort and extend what ListRepos gives. The zero value
@@ -30,9 +33,81 @@ type ListReposOptions struct {
 	Linked           bool // with Models and Datasets of each Space
 }
 
-// ListRepos lists the repositories of a type. Iteration ends at the first error.
+// query is the options as the Hub reads them.
+func (o *ListReposOptions) query() url.Values {
+	q := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	flag := func(name string, on bool) {
+		if on {
+			q.Set(name, "true")
+		}
+	}
+	list := func(name string, values []string) {
+		if len(values) > 0 {
+			q[name] = values
+		}
+	}
+	set("author", o.Author)
+	set("search", o.Search)
+	list("filter", o.Filter)
+	if o.Gated != nil {
+		q.Set("gated", strconv.FormatBool(*o.Gated))
+	}
+	set("sort", o.Sort)
+	if o.Descending {
+		q.Set("direction", "-1")
+	}
+	if o.Limit > 0 {
+		q.Set("limit", strconv.Itoa(o.Limit))
+	}
+	flag("full", o.Full)
+	flag("cardData", o.CardData)
+	flag("config", o.Config)
+	list("expand", o.Expand)
+	set("inference", o.Inference)
+	set("pipeline_tag", o.PipelineTag)
+	list("models", o.Models)
+	list("datasets", o.Datasets)
+	flag("linked", o.Linked)
+	return q
+}
+
+// ListRepos lists the repositories of a type. Those with an impossible id are
+// left out and logged. Iteration ends at the first error.
 //
 //	GET /api/{type}s
 func (c *Client) ListRepos(ctx context.Context, t RepoType, opts *ListReposOptions) iter.Seq2[RepoInfo, error] {
-	return func(yield func(RepoInfo, error) bool) { yield(RepoInfo{}, errUnfinished) }
+	if opts == nil {
+		opts = &ListReposOptions{}
+	}
+	return func(yield func(RepoInfo, error) bool) {
+		if !t.valid() {
+			yield(RepoInfo{}, Repo{Type: t}.Validate())
+			return
+		}
+		if len(opts.Expand) > 0 && (opts.Full || opts.CardData || opts.Config) {
+			yield(RepoInfo{}, &ValidationError{What: "option", Value: "Expand", Reason: "excludes Full, CardData and Config"})
+			return
+		}
+		r := &request{method: http.MethodGet, path: at("/api/" + t.plural()), query: opts.query()}
+		n := 0
+		for info, err := range pages[RepoInfo](ctx, c, r) {
+			if err != nil {
+				yield(RepoInfo{}, err)
+				return
+			}
+			info.Type = t
+			if err := info.check(); err != nil {
+				c.logger.WarnContext(ctx, "left out of a list", "type", t, "error", err)
+				continue
+			}
+			if n++; !yield(info, nil) || n == opts.Limit {
+				return
+			}
+		}
+	}
 }

@@ -3,6 +3,9 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
 )
 
 // WhoAmI is the owner of the token.
@@ -39,11 +42,20 @@ type AccessToken struct {
 	FineGrained json.RawMessage `json:"fineGrained"`
 }
 
-// WhoAmI asks who the token belongs to. The Hub limits this call more than others.
+// WhoAmI asks who the token belongs to; ErrUnauthorized without a valid one. The
+// Hub limits this call more than others.
 //
 //	GET /api/whoami-v2
 func (c *Client) WhoAmI(ctx context.Context) (*WhoAmI, error) {
-	return nil, errUnfinished
+	r := &request{method: http.MethodGet, path: at("/api/whoami-v2")}
+	var who WhoAmI
+	if _, err := c.doJSON(ctx, r, &who.Raw); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(who.Raw, &who); err != nil {
+		return nil, c.protocolError(r, "%v", err)
+	}
+	return &who, nil
 }
 
 // Namespace is a user or an organisation.
@@ -62,5 +74,37 @@ type Namespace struct {
 //
 //	GET /api/users/{name}/overview, then /api/organizations/{name}/overview
 func (c *Client) NamespaceOverview(ctx context.Context, name string) (*Namespace, error) {
-	return nil, errUnfinished
+	if strings.Contains(name, "/") {
+		return nil, &ValidationError{What: "namespace", Value: name, Reason: "must not contain /"}
+	}
+	if err := (Repo{Type: Model, ID: name + "/x"}).Validate(); err != nil {
+		return nil, &ValidationError{What: "namespace", Value: name, Reason: "is no name of a user or organisation"}
+	}
+	ns, err := c.overview(ctx, "user", "/api/users/"+escape(name)+"/overview")
+	if errors.Is(err, ErrNotFound) {
+		ns, err = c.overview(ctx, "org", "/api/organizations/"+escape(name)+"/overview")
+	}
+	return ns, err
+}
+
+func (c *Client) overview(ctx context.Context, typ, path string) (*Namespace, error) {
+	r := &request{method: http.MethodGet, path: at(path)}
+	var raw json.RawMessage
+	if _, err := c.doJSON(ctx, r, &raw); err != nil {
+		return nil, err
+	}
+	var wire struct {
+		Namespace
+		User string `json:"user"` // the name of a user
+	}
+	if err := json.Unmarshal(raw, &wire); err != nil {
+		return nil, c.protocolError(r, "%v", err)
+	}
+	ns := &wire.Namespace
+	ns.Type, ns.Raw = typ, raw
+	ns.Name = firstNonEmpty(wire.User, ns.Name)
+	if (Repo{Type: Model, ID: ns.Name + "/x"}).Validate() != nil {
+		return nil, c.protocolError(r, "the namespace has the name %q", ns.Name)
+	}
+	return ns, nil
 }
