@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 )
+
+// errUnfinished is what is not written yet.
+var errUnfinished = errors.New("hub: not finished")
 
 // Config makes a Client. The zero value is anonymous access to DefaultEndpoint.
 type Config struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -12,8 +13,9 @@ import (
 var errStalled = errors.New("nothing was received for too long")
 
 // A watchdog ends requests that stand still, however long the whole takes: no
-// answer within its time, or no byte of the body for the progress timeout. Only
-// time spent waiting counts; a reader may pause. One timer an answer, no goroutine.
+// byte of a body sent or received for the progress timeout, or no answer within
+// its time. While receiving, only time spent waiting counts: a reader may pause.
+// One timer an exchange, and no goroutine.
 type watchdog struct {
 	next     http.RoundTripper
 	progress time.Duration // for a byte, and for the answer to a request that only reads
@@ -27,7 +29,16 @@ func (w *watchdog) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	timer := time.AfterFunc(limit, func() { cancel(errStalled) })
-	resp, err := w.next.RoundTrip(req.WithContext(ctx))
+	watched := req.WithContext(ctx)
+	var sending *sentBody
+	if req.Body != nil && req.Body != http.NoBody {
+		sending = &sentBody{body: req.Body, timer: timer, progress: w.progress, answer: limit}
+		watched.Body = sending
+	}
+	resp, err := w.next.RoundTrip(watched)
+	if sending != nil {
+		sending.stop() // the transport may go on reading it after an early answer
+	}
 	timer.Stop()
 	if err != nil {
 		if context.Cause(ctx) == errStalled {
@@ -64,4 +75,36 @@ func (b *watchedBody) Close() error {
 	b.timer.Stop()
 	b.cancel(nil)
 	return err
+}
+
+// sentBody puts the timer off with each piece that the transport takes, and gives
+// the server its time to answer after the last.
+type sentBody struct {
+	body             io.ReadCloser
+	progress, answer time.Duration
+
+	mu    sync.Mutex  // guards timer
+	timer *time.Timer // nil once the answer is here
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	limit := b.progress
+	if err != nil {
+		limit = b.answer
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.timer != nil {
+		b.timer.Reset(limit)
+	}
+	return n, err
+}
+
+func (b *sentBody) Close() error { return b.body.Close() }
+
+func (b *sentBody) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timer = nil
 }
