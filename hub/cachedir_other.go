@@ -1,0 +1,10 @@
+//go:build !linux
+
+package hub
+
+import (
+	"io/fs"
+	"time"
+)
+
+func accessTime(fi fs.FileInfo) time.Time { return fi.ModTime() }

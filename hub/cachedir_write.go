@@ -1,0 +1,394 @@
+package hub
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// cacheDirTag tells backup programs to leave the folder out.
+const cacheDirTag = "Signature: 8a477f597d28d172789f06886806bc55\n" +
+	"# This folder is a cache of the Hugging Face Hub. It can be downloaded again.\n"
+
+// AddBlob keeps content under its etag, whatever was there: written aside,
+// synced, then renamed. src must give exactly size bytes.
+func (d *CacheDir) AddBlob(r Repo, etag string, src io.Reader, size int64) error {
+	return d.addBlob(r, etag, func(root *cacheRoot, tmp string) error {
+		f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		n, err := io.Copy(f, src)
+		switch {
+		case err != nil:
+			return err
+		case n != size:
+			return fmt.Errorf("got %d of %d bytes: %w", n, size, io.ErrUnexpectedEOF)
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		return f.Close()
+	})
+}
+
+// MoveBlob keeps the content of a local file under its etag, and the file is
+// gone: renamed, or copied where it lies on another file system. Its data must
+// have been synced.
+func (d *CacheDir) MoveBlob(r Repo, etag, file string) error {
+	err := d.addBlob(r, etag, func(root *cacheRoot, tmp string) error {
+		return root.at(tmp, func(dirfd int, name string) error {
+			return unix.Renameat(unix.AT_FDCWD, file, dirfd, name)
+		})
+	})
+	if !errors.Is(err, syscall.EXDEV) {
+		return err
+	}
+	if err := d.copyBlob(r, etag, file); err != nil {
+		return err
+	}
+	return os.Remove(file)
+}
+
+// LinkBlob keeps the content of a local file under its etag, and leaves the
+// file: as a hard link, or a copy where there can't be one.
+func (d *CacheDir) LinkBlob(r Repo, etag, file string) error {
+	real, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return err
+	}
+	err = d.addBlob(r, etag, func(root *cacheRoot, tmp string) error {
+		return root.at(tmp, func(dirfd int, name string) error {
+			return unix.Linkat(unix.AT_FDCWD, real, dirfd, name, 0)
+		})
+	})
+	switch {
+	case errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EMLINK),
+		errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS):
+		return d.copyBlob(r, etag, real)
+	}
+	return err
+}
+
+func (d *CacheDir) copyBlob(r Repo, etag, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return d.AddBlob(r, etag, f, fi.Size())
+}
+
+// addBlob lets fill make a file of a unique name beside the blobs, the one that
+// the official client would choose, and renames it.
+func (d *CacheDir) addBlob(r Repo, etag string, fill func(root *cacheRoot, tmp string) error) error {
+	if err := validETag(etag); err != nil {
+		return err
+	}
+	root, err := d.openRepo(r)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.mkdirAll("blobs"); err != nil {
+		return err
+	}
+	tmp := "blobs/" + etag + "." + randomHex(4) + ".incomplete"
+	// After a rename over another name of the same file both names stay.
+	defer root.Remove(tmp) //nolint:errcheck // usually gone
+	if err := fill(root, tmp); err != nil {
+		return fmt.Errorf("add blob %s of %s: %w", etag, r, err)
+	}
+	if err := root.own(tmp); err != nil {
+		return err
+	}
+	return root.Rename(tmp, "blobs/"+etag)
+}
+
+// LinkSnapshot names a blob, which must be there, as a file of a commit. It
+// tells whether it made the link; one that leads to a file is left as it is.
+func (d *CacheDir) LinkSnapshot(r Repo, commit, file, etag string) (made bool, err error) {
+	full, err := d.SnapshotPath(r, commit, file)
+	if err != nil {
+		return false, err
+	}
+	blob, err := d.BlobPath(r, etag)
+	if err != nil {
+		return false, err
+	}
+	if isFile(full) {
+		return false, nil
+	}
+	if !isFile(blob) {
+		return false, fmt.Errorf("link %s of %s: blob %s: %w", file, r, etag, fs.ErrNotExist)
+	}
+	root, err := d.openRepo(r)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	name := path.Join("snapshots", commit, file)
+	if err := root.mkdirAll(path.Dir(name)); err != nil {
+		return false, err
+	}
+	target := linkTarget(file, etag)
+	err = root.Symlink(target, name)
+	if errors.Is(err, fs.ErrExist) {
+		if isFile(full) {
+			return false, nil // somebody else was faster
+		}
+		if err = root.Remove(name); err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = root.Symlink(target, name) // it led nowhere
+		}
+	}
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) {
+		// A file system without symbolic links.
+		tmp := name + "." + randomHex(4) + ".incomplete"
+		defer root.Remove(tmp) //nolint:errcheck // usually gone
+		if err = root.copyFile(blob, tmp); err == nil {
+			err = root.Rename(tmp, name)
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, root.own(name)
+}
+
+// linkTarget is the path from the folder of a snapshot's file to a blob.
+func linkTarget(file, etag string) string {
+	return strings.Repeat("../", strings.Count(file, "/")+2) + "blobs/" + etag
+}
+
+// RemoveSnapshot removes the link of a file of a commit if it leads to the blob
+// of that etag, and the folders that are empty then; the folder of the commit
+// itself stays if a ref names the commit. It tells whether the link was there.
+func (d *CacheDir) RemoveSnapshot(r Repo, commit, file, etag string) (bool, error) {
+	if _, err := d.SnapshotPath(r, commit, file); err != nil {
+		return false, err
+	}
+	root, err := d.openRepo(r)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	top := path.Join("snapshots", commit)
+	name := path.Join(top, file)
+	target, err := root.Readlink(name)
+	if err != nil || path.Join(path.Dir(name), target) != "blobs/"+etag {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EINVAL) {
+			return false, nil
+		}
+		return false, err
+	}
+	if err := root.Remove(name); err != nil {
+		return false, err
+	}
+	for dir := path.Dir(name); strings.HasPrefix(dir, top); dir = path.Dir(dir) {
+		if dir == top && d.hasRef(r, commit) {
+			break
+		}
+		if root.Remove(dir) != nil {
+			break // not empty
+		}
+	}
+	return true, nil
+}
+
+// RemoveBlob removes the name of a blob from a repository. A link into the
+// shared store is removed as the link that it is. Links of snapshots to the
+// blob are the caller's to remove before.
+func (d *CacheDir) RemoveBlob(r Repo, etag string) error {
+	if err := validETag(etag); err != nil {
+		return err
+	}
+	root, err := d.openRepo(r)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.Remove("blobs/" + etag)
+}
+
+// cacheRoot is a repository's folder, opened for changes.
+type cacheRoot struct {
+	*os.Root
+	uid, gid int // -1: as they come
+}
+
+// openRepo makes and opens the folder of a repository.
+func (d *CacheDir) openRepo(r Repo) (*cacheRoot, error) {
+	name, err := repoFolderName(r)
+	if err != nil {
+		return nil, err
+	}
+	uid, gid, err := d.makeRoot()
+	if err != nil {
+		return nil, err
+	}
+	full := filepath.Join(d.path, name)
+	if os.Geteuid() != 0 {
+		// Users may have put the folder of a large repository elsewhere, by a link.
+		if err := os.Mkdir(full, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		root, err := os.OpenRoot(full)
+		if err != nil {
+			return nil, err
+		}
+		return &cacheRoot{root, -1, -1}, nil
+	}
+	outer, err := os.OpenRoot(d.path)
+	if err != nil {
+		return nil, err
+	}
+	defer outer.Close()
+	if err := (&cacheRoot{outer, uid, gid}).mkdirAll(name); err != nil {
+		return nil, err
+	}
+	root, err := outer.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	return &cacheRoot{root, uid, gid}, nil
+}
+
+// makeRoot makes the cache folder if it is missing, and tells who owns it (as
+// far as that matters: only root can give files away).
+func (d *CacheDir) makeRoot() (uid, gid int, err error) {
+	uid, gid, err = MkdirOwned(d.path, 0o777)
+	if err != nil {
+		return -1, -1, err
+	}
+	tag := filepath.Join(d.path, "CACHEDIR.TAG")
+	if _, err := os.Lstat(tag); errors.Is(err, fs.ErrNotExist) {
+		// As the official client: good to have, and no more.
+		if f, err := os.OpenFile(tag, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err == nil {
+			_, _ = f.WriteString(cacheDirTag)
+			_ = f.Chown(uid, gid)
+			f.Close()
+		}
+	}
+	return uid, gid, nil
+}
+
+// MkdirOwned makes a folder with its parents. Where root makes it inside another
+// user's folder it becomes that user's, and so should what is put into it: uid
+// and gid tell who that is. They are -1 (leave as it comes) for everybody else.
+func MkdirOwned(dir string, mode fs.FileMode) (uid, gid int, err error) {
+	uid, gid = -1, -1
+	fi, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		if uid, gid, err = MkdirOwned(filepath.Dir(dir), 0o777); err != nil {
+			return -1, -1, err
+		}
+		if err = os.Mkdir(dir, mode); err == nil && uid >= 0 {
+			err = os.Lchown(dir, uid, gid)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return -1, -1, err
+		}
+		fi, err = os.Stat(dir)
+	}
+	if err != nil {
+		return -1, -1, err
+	}
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		uid, gid = int(st.Uid), int(st.Gid)
+	}
+	return uid, gid, nil
+}
+
+func (c *cacheRoot) own(name string) error {
+	if c.uid < 0 {
+		return nil
+	}
+	return c.Lchown(name, c.uid, c.gid)
+}
+
+func (c *cacheRoot) mkdirAll(name string) error {
+	var dir string
+	for part := range strings.SplitSeq(name, "/") {
+		dir = path.Join(dir, part)
+		err := c.Mkdir(dir, 0o777)
+		if err == nil {
+			err = c.own(dir)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// at calls do with an open folder and a name in it.
+func (c *cacheRoot) at(name string, do func(dirfd int, name string) error) error {
+	dir, err := c.Open(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return do(int(dir.Fd()), path.Base(name))
+}
+
+func (c *cacheRoot) copyFile(from, to string) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := c.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	if _, err := io.Copy(dst, src); err != nil {
+		return err
+	}
+	return dst.Close()
+}
+
+// writeFile replaces a small file as a whole.
+func (c *cacheRoot) writeFile(name string, data []byte) error {
+	if err := c.mkdirAll(path.Dir(name)); err != nil {
+		return err
+	}
+	tmp := name + "." + randomHex(4) + ".tmp"
+	defer c.Remove(tmp) //nolint:errcheck // usually gone
+	f, err := c.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := c.own(tmp); err != nil {
+		return err
+	}
+	return c.Rename(tmp, name)
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
