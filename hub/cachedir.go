@@ -187,11 +187,7 @@ func validETag(etag string) error {
 }
 
 func validCommit(commit string) error {
-	ok := len(commit) == 40
-	for _, c := range []byte(commit) {
-		ok = ok && (c >= '0' && c <= '9' || c >= 'a' && c <= 'f')
-	}
-	if !ok {
+	if !isOID(commit) {
 		return &ValidationError{What: "commit", Value: commit, Reason: "must be 40 lower-case hex digits"}
 	}
 	return nil

@@ -73,24 +73,12 @@ func decodeTrees(in io.Reader) (map[string]CachedTreeFile, error) {
 		switch {
 		case ValidPath(path) != nil:
 			delete(t.Files, path)
-		case f.Size < 0 || !isHex(f.BlobID, 40) || f.SHA256 != nil && !isHex(*f.SHA256, 64) ||
-			f.XetHash != nil && !isHex(*f.XetHash, 64):
+		case f.Size < 0 || !isOID(f.BlobID) || f.SHA256 != nil && !isSHA256(*f.SHA256) ||
+			f.XetHash != nil && !isSHA256(*f.XetHash):
 			return nil, fmt.Errorf("bad entry for %q", path)
 		}
 	}
 	return t.Files, nil
-}
-
-func isHex(s string, n int) bool {
-	if len(s) != n {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
 }
 
 // WriteTrees keeps the complete listing of a commit, for whoever lists it
