@@ -61,6 +61,7 @@ type quotaState struct {
 	window    time.Duration
 	remaining int
 	reset     time.Time
+	assumed   bool // no answer has spoken of this window yet
 	inflight  int
 	used      int64
 	slot      time.Time // the earliest time of the next paced request
@@ -161,6 +162,10 @@ func (s *quotaState) left() int { return s.remaining - s.inflight }
 // admit says how long a request has to wait, and whether it may then be sent
 // without asking again.
 func (s *quotaState) admit(now time.Time, background bool) (wait time.Duration, granted bool) {
+	if s.limit > 0 && s.window > 0 && !now.Before(s.reset) {
+		// All that waited for the window come now: they must not all go at once.
+		s.remaining, s.reset, s.assumed, s.slot = s.limit, now.Add(s.window), true, time.Time{}
+	}
 	window := s.reset.Sub(now)
 	if window <= 0 {
 		return 0, true // nothing is known of this window
@@ -198,9 +203,11 @@ func (s *quotaState) observe(rl rateLimit, now time.Time) {
 	if !sameWindow || rl.remaining < s.remaining {
 		s.remaining = rl.remaining
 	}
+	if !sameWindow || s.assumed {
+		s.reset, s.assumed = reset, false
+	}
 	if !sameWindow {
 		s.slot = time.Time{}
-		s.reset = reset
 	}
 	if rl.limit > 0 {
 		s.limit, s.window = rl.limit, rl.window

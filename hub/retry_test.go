@@ -1,0 +1,319 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// failing answers with each status in turn, then with success.
+func failing(sent *atomic.Int32, statuses []int, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		n := int(sent.Add(1))
+		if n <= len(statuses) {
+			reply(statuses[n-1], `{"error":"again"}`, header...)(w, r)
+			return
+		}
+		reply(200, `{"id":"ns/name","name":"u"}`)(w, r)
+	}
+}
+
+func TestRetryStatuses(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		again  bool
+	}{
+		{408, true}, {429, true}, {500, true}, {502, true}, {503, true}, {504, true},
+		{400, false}, {401, false}, {403, false}, {404, false}, {409, false}, {412, false}, {501, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var sent atomic.Int32
+			c := fake(t, failing(&sent, []int{tt.status, tt.status}))
+			_, err := c.WhoAmI(t.Context())
+			if again := sent.Load() == 3 && err == nil; again != tt.again {
+				t.Errorf("%d: %d requests, %v", tt.status, sent.Load(), err)
+			}
+			if want := int64(0); tt.again {
+				want = 2
+				if got := c.Stats().Retries; got != want {
+					t.Errorf("%d retries counted", got)
+				}
+			}
+		})
+	}
+}
+
+func TestRetryEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := fake(t, failing(&sent, []int{503, 503, 503, 503, 503, 503, 503, 503, 503}))
+		start := time.Now()
+		_, err := c.WhoAmI(t.Context())
+		wantKind(t, err, ErrUnavailable)
+		if sent.Load() != 6 {
+			t.Errorf("%d requests", sent.Load())
+		}
+		// 0.5, 1, 2, 4 and 8 seconds, each at least half of it.
+		if d := time.Since(start); d < 7*time.Second || d > 16*time.Second {
+			t.Errorf("waited %s", d)
+		}
+	})
+}
+
+func TestRetryStopsWithContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := fake(t, failing(&sent, []int{503}, "Retry-After", "60"))
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := c.WhoAmI(ctx)
+		wantKind(t, err, context.DeadlineExceeded)
+		if d := time.Since(start); d != 5*time.Second || sent.Load() != 1 {
+			t.Errorf("%s, %d requests", d, sent.Load())
+		}
+	})
+}
+
+func TestRetryAsTold(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		status int
+		header []string
+		want   time.Duration
+	}{
+		{"quota", 429, []string{"RateLimit", `"api";r=0;t=37`, "Retry-After", "99"}, 37 * time.Second},
+		{"retry-after", 429, []string{"RateLimit", `"api";r=500;t=200`, "Retry-After", "3"}, 3 * time.Second},
+		{"date", 503, []string{"Retry-After", "Sat, 01 Jan 2000 00:00:42 GMT"}, 42 * time.Second}, // synctest begins at that midnight
+		{"reset within the second", 429, []string{"RateLimit", `"api";r=0;t=0`}, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var sent atomic.Int32
+				c := fake(t, failing(&sent, []int{tt.status}, tt.header...))
+				start := time.Now()
+				if _, err := c.WhoAmI(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if d := time.Since(start); d != tt.want {
+					t.Errorf("waited %s, want %s", d, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestRetryTooLongToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := fake(t, failing(&sent, []int{429}, "Retry-After", "3600"))
+		start := time.Now()
+		_, err := c.WhoAmI(t.Context())
+		wantKind(t, err, ErrRateLimited)
+		var e *Error
+		if !errors.As(err, &e) || e.RetryAfter != time.Hour || time.Since(start) != 0 {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+		if c.Stats().RateLimited != 1 {
+			t.Error("the 429 isn't counted")
+		}
+	})
+}
+
+func TestRetryOnlyWhatMayBeRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		c := fake(t, failing(&sent, []int{503, 503}))
+		wantKind(t, c.MoveRepo(t.Context(), testRepo, "ns/other"), ErrUnavailable)
+		wantKind(t, c.DeleteBranch(t.Context(), testRepo, "b"), ErrUnavailable)
+		if sent.Load() != 2 {
+			t.Errorf("%d requests for two", sent.Load())
+		}
+
+		sent.Store(0)
+		private := true
+		if err := c.UpdateRepoSettings(t.Context(), testRepo, RepoSettings{Private: &private}); err != nil || sent.Load() != 3 {
+			t.Errorf("a PUT: %v after %d requests", err, sent.Load())
+		}
+	})
+}
+
+// A repeated request has its body again.
+func TestRetryBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bodies []string
+		c := fake(t, func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			bodies = append(bodies, string(b))
+			if len(bodies) < 3 {
+				reply(500, "")(w, r)
+				return
+			}
+			reply(200, `[]`)(w, r)
+		})
+		if _, err := c.PathsInfo(t.Context(), testRepo, "main", []string{"a"}, false); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range bodies {
+			if b != "expand=false&paths=a" {
+				t.Errorf("%q", bodies)
+			}
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestRetryNetworkErrors(t *testing.T) {
+	for _, tt := range []struct {
+		err   error
+		again bool
+	}{
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true},
+		{io.ErrUnexpectedEOF, true},
+		{http.ErrSchemeMismatch, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var sent atomic.Int32
+			ok := inProcess{reply(200, `{}`)}
+			c := fake(t, nil, func(cfg *Config) {
+				cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+					if sent.Add(1) == 1 {
+						return nil, tt.err
+					}
+					return ok.RoundTrip(r)
+				})
+			})
+			_, err := c.WhoAmI(t.Context())
+			if tt.again != (err == nil) {
+				t.Errorf("%v: %v", tt.err, err)
+			}
+			if err != nil {
+				wantKind(t, err, ErrUnavailable)
+				wantKind(t, err, tt.err)
+			}
+		})
+	}
+}
+
+// A page that breaks off is asked for again, and none of its elements is given twice.
+func TestRetryBrokenPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		c := fake(t, func(w http.ResponseWriter, r *http.Request) {
+			if n++; n < 3 {
+				reply(200, `[{"id":"a/a"},{"id":"a/`)(w, r)
+				return
+			}
+			reply(200, `[{"id":"a/a"},{"id":"a/b"}]`)(w, r)
+		})
+		var ids []string
+		for info, err := range c.ListRepos(t.Context(), Model, nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, info.ID)
+		}
+		if got := strings.Join(ids, " "); got != "a/a a/b" {
+			t.Error(got)
+		}
+	})
+}
+
+// stalled is a body that gives some bytes and then nothing.
+type stalled struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (s stalled) Read(p []byte) (int, error) {
+	if n, err := s.r.Read(p); err == nil {
+		return n, nil
+	}
+	<-s.ctx.Done()
+	return 0, context.Cause(s.ctx)
+}
+
+func (stalled) Close() error { return nil }
+
+func TestStall(t *testing.T) {
+	// No answer: three tries of 20 s each, as each has cost so much.
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		c := fake(t, nil, func(cfg *Config) {
+			cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				sent++
+				<-r.Context().Done()
+				return nil, context.Cause(r.Context())
+			})
+		})
+		start := time.Now()
+		_, err := c.WhoAmI(t.Context())
+		wantKind(t, err, ErrUnavailable)
+		if d := time.Since(start); sent != 3 || d < time.Minute || d > 80*time.Second {
+			t.Errorf("%d requests in %s: %v", sent, d, err)
+		}
+	})
+	// A body that stands still, after a pause of the reader that doesn't count.
+	synctest.Test(t, func(t *testing.T) {
+		c := fake(t, nil, func(cfg *Config) {
+			cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{
+					StatusCode: 200, Request: r, ContentLength: 10, Body: stalled{r.Context(), strings.NewReader("12345")},
+					Header: http.Header{"X-Repo-Commit": {oid1}, "Etag": {`"` + oid2 + `"`}},
+				}, nil
+			})
+		})
+		content, err := c.OpenFile(t.Context(), FileRef{Repo: testRepo, Path: "x"}, Range{Len: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer content.Close()
+		time.Sleep(time.Hour)
+		if n, err := content.Read(make([]byte, 10)); n != 5 || err != nil {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+		time.Sleep(time.Hour)
+		start := time.Now()
+		_, err = content.Read(make([]byte, 10))
+		wantKind(t, err, ErrUnavailable)
+		wantKind(t, err, errStalled)
+		if d := time.Since(start); d != 20*time.Second {
+			t.Errorf("gave up after %s", d)
+		}
+	})
+	// What changes something may take its time to answer.
+	synctest.Test(t, func(t *testing.T) {
+		c := fake(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(4 * time.Minute)
+			reply(200, "OK")(w, r)
+		})
+		if err := c.DeleteRepo(t.Context(), testRepo, false); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOffline(t *testing.T) {
+	c := fake(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }, func(cfg *Config) { cfg.Offline = true })
+	_, err := c.RepoInfo(t.Context(), testRepo, nil)
+	wantKind(t, err, ErrOffline)
+	_, err = c.OpenFile(t.Context(), FileRef{Repo: testRepo, Path: "x"}, Range{Len: -1})
+	wantKind(t, err, ErrOffline)
+	wantKind(t, c.DeleteRepo(t.Context(), testRepo, true), ErrOffline)
+	_, err = c.PathsInfo(t.Context(), testRepo, "main", []string{"x"}, false)
+	wantKind(t, err, ErrOffline)
+	for _, err := range c.Tree(t.Context(), testRepo, "main", "", nil) {
+		wantKind(t, err, ErrOffline)
+	}
+}
