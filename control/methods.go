@@ -1,0 +1,58 @@
+package control
+
+import "github.com/hubfs/hubfs/hub"
+
+// table has every method, sorted by name. The handlers are in methods_*.go, by the API's own groups.
+var table = []Method{
+	value("auth_check", "None", "Check that a repository may be read; the error says why not.", authCheck),
+	value("create_branch", "None", "Create a branch.", createBranch),
+	value("create_repo", "RepoUrl", "Create an empty repository.", createRepo),
+	value("create_tag", "None", "Tag a commit.", createTag),
+	value("dataset_info", "DatasetInfo", "Describe a dataset at a revision.", datasetInfo),
+	value("delete_branch", "None", "Delete a branch.", deleteBranch),
+	value("delete_repo", "None", "Delete a repository with all its history. This can't be undone.", deleteRepo),
+	value("delete_tag", "None", "Delete a tag.", deleteTag),
+	value("file_exists", "bool", "Say whether a file exists at a revision.", fileExists),
+	value("get_hf_file_metadata", "HfFileMetadata", "Ask for commit, ETag, size and place of a file by its URL.", getHFFileMetadata),
+	list("get_paths_info", "RepoFile | RepoFolder", "Describe files and folders by their paths; missing ones are left out.", getPathsInfo),
+	value("hf_hub_download", "str", "Download a file into the shared cache and give its path there.", hfHubDownload),
+	list("list_datasets", "DatasetInfo", "List datasets.", listDatasets),
+	list("list_models", "ModelInfo", "List models.", listModels),
+	list("list_repo_commits", "GitCommitInfo", "List the history of a revision, newest first.", listRepoCommits),
+	list("list_repo_files", "str", "List the paths of all files of a revision.", listRepoFiles),
+	value("list_repo_refs", "GitRefs", "List branches and tags.", listRepoRefs),
+	list("list_repo_tree", "RepoFile | RepoFolder", "List a folder of a revision.", listRepoTree),
+	list("list_spaces", "SpaceInfo", "List Spaces.", listSpaces),
+	value("model_info", "ModelInfo", "Describe a model at a revision.", modelInfo),
+	value("move_repo", "None", "Rename a repository, or give it to another namespace.", moveRepo),
+	value("repo_exists", "bool", "Say whether a repository exists.", repoExists),
+	value("repo_info", "ModelInfo | DatasetInfo | SpaceInfo", "Describe a repository of any type at a revision.", getRepoInfo),
+	value("revision_exists", "bool", "Say whether a revision exists.", revisionExists),
+	value("snapshot_download", "str", "Download a revision into the shared cache and give its folder there.", snapshotDownload),
+	value("space_info", "SpaceInfo", "Describe a Space at a revision.", spaceInfo),
+	value("super_squash_history", "None", "Make a branch one commit with the same content. This can't be undone.", superSquashHistory),
+	value("update_repo_settings", "None", "Change visibility and gating of a repository.", updateRepoSettings),
+	value("whoami", "dict", "Tell who the token belongs to.", whoami),
+}
+
+// inRepo is the part of a parameter struct that names a repository of any type.
+type inRepo struct {
+	RepoID   string       `param:"repo_id" required:"true" doc:"namespace/name"`
+	RepoType hub.RepoType `param:"repo_type" default:"model" enum:"model|dataset|space" doc:"type of the repository"`
+	caller
+}
+
+func (p *inRepo) repo() hub.Repo { return hub.Repo{Type: p.RepoType, ID: p.RepoID} }
+
+// atRevision is the part of a parameter struct that names a revision.
+type atRevision struct {
+	Revision string `param:"revision" doc:"branch, tag, refs/pr/N or commit; the default branch if left out"`
+}
+
+// orMain is the revision that HfApi means by none.
+func (p *atRevision) orMain() string {
+	if p.Revision == "" {
+		return "main"
+	}
+	return p.Revision
+}

@@ -1,0 +1,343 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/hubfs/hubfs/blobcache"
+	"github.com/hubfs/hubfs/fs"
+)
+
+// maxBody bounds the parameters of a call.
+const maxBody = 16 << 20
+
+// maxCalls is how many methods may run at once; the next is told to come again. What tells about the
+// daemon's health isn't counted.
+const maxCalls = 64
+
+// mount is what the server needs from a mount; *fs.Mount is one.
+type mount interface {
+	Dir() string
+	Status() fs.Status
+	Refresh(ctx context.Context) error
+	WaitCommit(ctx context.Context, path, commit string) error
+	Unmount() error
+}
+
+// ServerOptions say what a server serves.
+type ServerOptions struct {
+	// API is what methods run on.
+	API *API
+	// Mount is what status, refresh, wait and unmount are about.
+	Mount mount
+	// User tells whose token the daemon has, "" while that isn't known.
+	User func() string
+	// Cache is the blob cache that status and metrics tell about.
+	Cache *blobcache.Cache
+	// Logger gets refused callers and failures to answer. Nil discards.
+	Logger *slog.Logger
+}
+
+// Server answers on a control socket.
+type Server struct {
+	opts  ServerOptions
+	log   *slog.Logger
+	http  *http.Server
+	l     net.Listener
+	calls chan struct{} // a slot each call in flight
+	done  chan struct{} // closed when Serve has returned
+}
+
+// Listen makes the socket of the mount at dir. Callers wait until [Serve] answers them; closing the
+// listener instead removes the socket. The error is an [Error] of kind [KindBusy] where a live daemon
+// listens already.
+func Listen(ctx context.Context, dir string) (*net.UnixListener, error) {
+	path, err := SocketPath(dir)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return listen(ctx, path)
+}
+
+// Serve begins to answer on l, which it owns from now on.
+func Serve(l *net.UnixListener, opts ServerOptions) *Server {
+	s := &Server{opts: opts, log: opts.Logger, calls: make(chan struct{}, maxCalls), done: make(chan struct{})}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.l = peerListener{UnixListener: l, log: s.log}
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(s.l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("control socket ended", "err", err)
+		}
+	}()
+	return s
+}
+
+// Close removes the socket, lets calls in flight end until ctx does, then breaks them off.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	<-s.done
+	return err
+}
+
+// peerListener hands on connections of permitted users only.
+type peerListener struct {
+	*net.UnixListener
+	log *slog.Logger
+}
+
+func (l peerListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if err := checkPeer(conn); err != nil {
+			l.log.Warn("control socket: caller refused", "err", err)
+			conn.Close()
+			continue
+		}
+		return conn, nil
+	}
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("POST /v1/refresh", s.refresh)
+	mux.HandleFunc("POST /v1/wait", s.wait)
+	mux.HandleFunc("POST /v1/unmount", s.unmount)
+	mux.HandleFunc("GET /v1/methods", s.methods)
+	mux.HandleFunc("POST /v1/api/{method}", s.call)
+	mux.Handle("GET /v1/metrics", s.metrics())
+	return s.guard(mux)
+}
+
+func (s *Server) metrics() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(newCollector(s.opts))
+	reg.MustRegister(processCollectors()...)
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// guard refuses what a browser would send, and bounds what is read.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var refused string
+		switch {
+		case r.Header.Get("Origin") != "", r.Header.Get("Referer") != "":
+			refused = "requests of web pages are refused"
+		case r.Host != Host && r.Host != "localhost":
+			refused = fmt.Sprintf("Host must be %s", Host)
+		}
+		if refused != "" {
+			s.log.Warn("control socket: request refused", "reason", refused, "path", r.URL.Path)
+			s.fail(w, &Error{Status: http.StatusForbidden, Kind: KindForbidden, Message: refused})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	st := Status{Mounts: []MountStatus{}, Syncs: []any{}, Quota: map[string]QuotaStatus{}}
+	if s.opts.Mount != nil {
+		st.Mounts = append(st.Mounts, s.mountStatus())
+	}
+	if s.opts.Cache != nil {
+		st.Cache = CacheStatus{Dir: s.opts.API.CacheDir, Stats: s.opts.Cache.Stats()}
+	}
+	for _, q := range s.opts.API.Hub.Quota() {
+		st.Quota[q.Class] = quotaStatus(q)
+	}
+	s.answer(w, st)
+}
+
+func (s *Server) mountStatus() MountStatus {
+	m := MountStatus{Status: s.opts.Mount.Status()}
+	if m.User == "" && s.opts.User != nil {
+		m.User = s.opts.User()
+	}
+	return m
+}
+
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
+	if err := s.opts.Mount.Refresh(r.Context()); err != nil {
+		s.fail(w, err)
+		return
+	}
+	s.answer(w, s.mountStatus())
+}
+
+func (s *Server) wait(w http.ResponseWriter, r *http.Request) {
+	var req WaitRequest
+	if err := readBody(r, &req); err != nil {
+		s.fail(w, err)
+		return
+	}
+	if err := s.opts.Mount.WaitCommit(r.Context(), req.Path, req.Commit); err != nil {
+		s.fail(w, err)
+		return
+	}
+	s.answer(w, struct{}{})
+}
+
+func (s *Server) unmount(w http.ResponseWriter, _ *http.Request) {
+	dir := s.opts.Mount.Dir()
+	if err := s.opts.Mount.Unmount(); err != nil {
+		s.fail(w, err)
+		return
+	}
+	s.answer(w, UnmountResult{Dir: dir, PID: os.Getpid()})
+}
+
+func (s *Server) methods(w http.ResponseWriter, _ *http.Request) {
+	infos := make([]MethodInfo, 0, len(table))
+	for _, m := range table {
+		infos = append(infos, m.MethodInfo)
+	}
+	s.answer(w, infos)
+}
+
+func (s *Server) call(w http.ResponseWriter, r *http.Request) {
+	m, err := LookupMethod(r.PathValue("method"))
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	select {
+	case s.calls <- struct{}{}:
+		defer func() { <-s.calls }()
+	default:
+		s.fail(w, &Error{Status: http.StatusTooManyRequests, Kind: KindOverloaded, RetryAfter: 1,
+			Message: fmt.Sprintf("%d calls are running already; try again when one has ended", maxCalls)})
+		return
+	}
+	params := map[string]json.RawMessage{}
+	if err := readBody(r, &params); err != nil {
+		s.fail(w, err)
+		return
+	}
+	// The request's context ends when the caller goes away, and the call with it.
+	res, err := m.Call(r.Context(), s.opts.API, params)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	if res.Elements == nil {
+		s.answer(w, res.Value)
+		return
+	}
+	s.stream(w, res)
+}
+
+// stream writes a list as it comes. The status is sent with the first element, so that a call that
+// fails at once has an error for an answer.
+func (s *Server) stream(w http.ResponseWriter, res *Result) {
+	flusher := http.NewResponseController(w)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	begun := false
+	lastFlush := time.Now()
+	for e, err := range res.Elements {
+		if err != nil && !begun {
+			s.fail(w, err)
+			return
+		}
+		if err != nil {
+			b, _ := json.Marshal(AsError(err)) // strings and numbers always marshal
+			w.Header().Set(ErrorTrailer, string(b))
+			return
+		}
+		sep := ",\n"
+		if !begun {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Trailer", ErrorTrailer)
+			sep, begun = "[\n", true
+		}
+		if _, err := io.WriteString(w, sep); err != nil {
+			return
+		}
+		if err := enc.Encode(e); err != nil {
+			s.log.Warn("control socket: answer broken off", "err", err)
+			return
+		}
+		if time.Since(lastFlush) > 100*time.Millisecond {
+			_ = flusher.Flush() // a caller that is gone shows at the next write
+			lastFlush = time.Now()
+		}
+	}
+	if !begun {
+		s.answer(w, []any{})
+		return
+	}
+	_, _ = io.WriteString(w, "]\n") // nobody is left to tell
+}
+
+// readBody reads JSON; an empty body leaves v as it is.
+func readBody(r *http.Request, v any) error {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return &Error{Status: http.StatusRequestEntityTooLarge, Kind: KindBadRequest,
+			Message: fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)}
+	}
+	if err == nil && dec.More() {
+		err = errors.New("more than one value")
+	}
+	if err != nil {
+		return &Error{Status: http.StatusBadRequest, Kind: KindBadRequest, Message: "the body isn't the JSON object that is expected: " + err.Error()}
+	}
+	return nil
+}
+
+func (s *Server) answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		s.log.Warn("control socket: answer failed", "err", err)
+	}
+}
+
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	e := AsError(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Status)
+	s.encodeError(w, e)
+}
+
+func (s *Server) encodeError(w io.Writer, e *Error) {
+	if err := json.NewEncoder(w).Encode(e); err != nil {
+		s.log.Warn("control socket: answer failed", "err", err)
+	}
+}

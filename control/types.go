@@ -1,0 +1,90 @@
+package control
+
+import (
+	"encoding/json"
+
+	"github.com/hubfs/hubfs/blobcache"
+	"github.com/hubfs/hubfs/fs"
+	"github.com/hubfs/hubfs/hub"
+)
+
+// Host is the Host header of every request to the socket; another is refused.
+const Host = "hubfs.local"
+
+// ErrorTrailer holds the JSON of an [Error] when a list broke after its first elements were sent.
+const ErrorTrailer = "Hubfs-Error"
+
+// MethodInfo is what a row of the table tells about itself.
+type MethodInfo struct {
+	Name   string      `json:"name"`
+	Doc    string      `json:"doc"`
+	Params []ParamInfo `json:"params"`
+	// Returns names the shape of the result: a class of HfApi, "list[...]" of one, "str", "bool",
+	// "dict", or "None".
+	Returns string `json:"returns"`
+	// Stream says that the result is a list that is sent as it comes.
+	Stream bool `json:"stream"`
+}
+
+// ParamInfo is a parameter of a method.
+type ParamInfo struct {
+	Name string `json:"name"`
+	// Type is written as Python writes it: str, int, float, bool, dict, any, list[str], and choices
+	// such as "bool | str". Every parameter that isn't required may also be null.
+	Type     string            `json:"type"`
+	Required bool              `json:"required,omitempty"`
+	Default  json.RawMessage   `json:"default,omitempty"`
+	Enum     []json.RawMessage `json:"enum,omitempty"`
+	Doc      string            `json:"doc,omitempty"`
+}
+
+// Status is the answer of GET /v1/status, and of several daemons merged what "hubfs status" prints.
+type Status struct {
+	Mounts []MountStatus          `json:"mounts"`
+	Syncs  []any                  `json:"syncs"` // folders that are pushed; none can be yet
+	Cache  CacheStatus            `json:"cache"`
+	Quota  map[string]QuotaStatus `json:"quota"` // by class of request: api, resolvers, pages
+}
+
+// MountStatus is one mount.
+type MountStatus struct {
+	fs.Status
+	// Error says that the mount has no daemon, or one that doesn't answer, and what mends it; Dir and
+	// Source are all that is known then.
+	Error string `json:"error,omitempty"`
+}
+
+// CacheStatus is the blob cache of a daemon, or what several daemons did with the same one.
+type CacheStatus struct {
+	Dir string `json:"dir"` // HF_HUB_CACHE
+	blobcache.Stats
+}
+
+// QuotaStatus is what the Hub last said about the requests that are left to the user.
+type QuotaStatus struct {
+	Limit     int64   `json:"limit"`
+	Remaining int64   `json:"remaining"`
+	ResetIn   float64 `json:"reset_in"` // seconds
+}
+
+// WaitRequest is the body of POST /v1/wait.
+type WaitRequest struct {
+	// Path is in the mount, relative to its root; "" or "." is the root.
+	Path string `json:"path"`
+	// Commit is what shall be visible there: 40 hex digits.
+	Commit string `json:"commit"`
+}
+
+// UnmountResult is the answer of POST /v1/unmount. The daemon ends after it has been sent.
+type UnmountResult struct {
+	Dir string `json:"dir"`
+	PID int    `json:"pid"` // of the daemon
+}
+
+// Process is a program that keeps a mount busy.
+type Process = fs.Process
+
+// quotaStatus puts what a client knows into its shape on the wire.
+func quotaStatus(q hub.Quota) QuotaStatus {
+	return QuotaStatus{Limit: int64(q.Limit), Remaining: int64(q.Remaining), ResetIn: secondsUntil(q.Reset)}
+}
