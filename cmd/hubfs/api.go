@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hubfs/hubfs/control"
+)
+
+// describeFlag is what --help means behind a method.
+const describeFlag = "describe"
+
+// methodHelp makes "api METHOD --help" the help of the method; cli knows help of commands only. The
+// arguments are permuted already.
+func methodHelp(args []string) []string {
+	end := slices.Index(args, "--")
+	if len(args) < 2 || args[1] != "api" || end < 0 {
+		return args
+	}
+	for i, word := range args[:end] {
+		if word == "--help" || word == "-h" {
+			args[i] = "--" + describeFlag
+		}
+	}
+	return args
+}
+
+func apiCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "api",
+		Usage:     "call a method of the Hub's API by its HfApi name",
+		ArgsUsage: "METHOD [name=value ...]",
+		Description: "Prints the result as one JSON value, with the attribute names of Python's HfApi. A list is one\n" +
+			"array, written as it comes; with --jsonl an element a line.\n\n" +
+			"   name=value     read by the type of the parameter; several of one name make a list\n" +
+			"   name:=JSON     any JSON value: private:=null, paths:='[\"a\",\"b\"]'\n" +
+			"   name@=FILE     the content of a file, - for stdin: how secrets are given\n\n" +
+			"Examples:\n" +
+			"   hubfs api --list\n" +
+			"   hubfs api create_repo --help\n" +
+			"   hubfs api list_repo_tree repo_id=stanfordnlp/imdb repo_type=dataset recursive=true\n" +
+			"   hubfs api whoami token@=token.txt",
+		Flags: append(hubFlags(),
+			&cli.BoolFlag{Name: "list", Usage: "list the methods"},
+			&cli.BoolFlag{Name: "jsonl", Usage: "print a list as one element a line"},
+			&cli.StringFlag{Name: "mount", Usage: "call through the daemon of the mount at `DIR`, with its token"},
+			jsonFlag(),
+			&cli.BoolFlag{Name: describeFlag, Usage: "tell the parameters of METHOD, as METHOD --help does"},
+		),
+		Action: runAPI,
+	}
+}
+
+func runAPI(c *cli.Context) error {
+	if c.Bool("list") {
+		if err := needArgs(c, 0, 0); err != nil {
+			return err
+		}
+		return listMethods(c)
+	}
+	if err := needArgs(c, 1, 1<<20); err != nil {
+		return err
+	}
+	m, err := control.LookupMethod(c.Args().First())
+	if err != nil {
+		return usagef("%v; hubfs api --list lists them", err)
+	}
+	if c.Bool(describeFlag) {
+		return describeMethod(c, m.MethodInfo)
+	}
+	params, err := parseParams(m.MethodInfo, c.Args().Tail(), c.App.Reader)
+	if err != nil {
+		return paramError(m.Name, err)
+	}
+	call, closeAPI, err := caller(c, m)
+	if err != nil {
+		return err
+	}
+	defer closeAPI()
+	res, err := call(c.Context, params)
+	if err == nil {
+		err = printResult(c.App.Writer, res, c.Bool("jsonl"))
+	}
+	return paramError(m.Name, err)
+}
+
+// caller calls the method here, or in the daemon of --mount.
+func caller(c *cli.Context, m *control.Method) (call func(context.Context, map[string]json.RawMessage) (*control.Result, error), closeAPI func(), err error) {
+	if dir := c.String("mount"); dir != "" {
+		client, err := control.NewClient(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(ctx context.Context, params map[string]json.RawMessage) (*control.Result, error) {
+			return client.Call(ctx, m.Name, params)
+		}, func() {}, nil
+	}
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := cfg.api()
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(ctx context.Context, params map[string]json.RawMessage) (*control.Result, error) {
+		return m.Call(ctx, api, params)
+	}, func() { api.Hub.CloseIdleConnections() }, nil
+}
+
+// paramError makes a wrong parameter a wrong usage.
+func paramError(method string, err error) error {
+	var e *control.Error
+	if errors.As(err, &e) && e.Kind == control.KindBadParameter {
+		return usagef("%v; see: hubfs api %s --help", err, method)
+	}
+	return err
+}
+
+// parseParams reads name=value, name:=JSON and name@=FILE.
+func parseParams(m control.MethodInfo, words []string, stdin io.Reader) (map[string]json.RawMessage, error) {
+	params := map[string]json.RawMessage{}
+	plain := map[string][]string{}
+	var order []string
+	for _, w := range words {
+		key, val, ok := strings.Cut(w, "=")
+		name := strings.TrimRight(key, ":@")
+		if !ok || name == "" {
+			return nil, usagef("%q is no parameter; write name=value", w)
+		}
+		i := slices.IndexFunc(m.Params, func(p control.ParamInfo) bool { return p.Name == name })
+		if i < 0 {
+			return nil, unknownParam(m, name)
+		}
+		if _, twice := params[name]; twice || (len(plain[name]) > 0 && key != name) {
+			return nil, usagef("parameter %s is given twice", name)
+		}
+		switch strings.TrimPrefix(key, name) {
+		case ":":
+			if !json.Valid([]byte(val)) {
+				return nil, usagef("parameter %s: %s is not JSON", name, val)
+			}
+			params[name] = json.RawMessage(val)
+		case "@":
+			content, err := readFile(val, stdin)
+			if err != nil {
+				return nil, fmt.Errorf("parameter %s: %w", name, err)
+			}
+			if name == "token" {
+				content = strings.TrimSpace(content)
+			}
+			raw, err := m.Params[i].ParseValues([]string{content})
+			if err != nil {
+				return nil, err
+			}
+			params[name] = raw
+		case "":
+			if name == "token" && val != "false" {
+				return nil, usagef("a token in the arguments can be seen by everybody on this machine: give token@=FILE, --token-file or HF_TOKEN")
+			}
+			if len(plain[name]) == 0 {
+				order = append(order, name)
+			}
+			plain[name] = append(plain[name], val)
+		default:
+			return nil, usagef("%q is no parameter; write name=value, name:=JSON or name@=FILE", w)
+		}
+	}
+	for _, name := range order {
+		i := slices.IndexFunc(m.Params, func(p control.ParamInfo) bool { return p.Name == name })
+		raw, err := m.Params[i].ParseValues(plain[name])
+		if err != nil {
+			return nil, err
+		}
+		params[name] = raw
+	}
+	return params, nil
+}
+
+func unknownParam(m control.MethodInfo, name string) error {
+	var known []string
+	for _, p := range m.Params {
+		known = append(known, p.Name)
+	}
+	return usagef("%s has no parameter %q; it has: %s", m.Name, name, strings.Join(known, ", "))
+}
+
+func readFile(name string, stdin io.Reader) (string, error) {
+	if name == "-" {
+		b, err := io.ReadAll(stdin)
+		return string(b), err
+	}
+	b, err := os.ReadFile(name)
+	return string(b), err
+}
+
+// printResult prints one JSON value; a list as it comes.
+func printResult(w io.Writer, res *control.Result, jsonl bool) error {
+	if res.Elements == nil {
+		return printJSON(w, res.Value)
+	}
+	begun := false
+	for e, err := range res.Elements {
+		if err != nil {
+			return err // the array stays open: what was printed isn't the whole list
+		}
+		b, err := marshal(e)
+		if err != nil {
+			return err
+		}
+		lead := ""
+		if !jsonl {
+			lead = ",\n  "
+			if !begun {
+				lead = "[\n  "
+			}
+		}
+		begun = true
+		tail := ""
+		if jsonl {
+			tail = "\n"
+		}
+		if _, err := io.WriteString(w, lead+string(b)+tail); err != nil {
+			return err
+		}
+	}
+	end := "\n]\n"
+	if !begun {
+		end = "[]\n"
+	}
+	if jsonl {
+		end = ""
+	}
+	_, err := io.WriteString(w, end)
+	return err
+}
+
+// marshal leaves <, > and & alone, which json.Marshal wouldn't.
+func marshal(v any) ([]byte, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return []byte(strings.TrimSuffix(b.String(), "\n")), nil
+}
+
+func listMethods(c *cli.Context) error {
+	methods := control.Methods()
+	if c.Bool("json") {
+		infos := make([]control.MethodInfo, len(methods))
+		for i, m := range methods {
+			infos[i] = m.MethodInfo
+		}
+		return printJSON(c.App.Writer, infos)
+	}
+	for _, m := range methods {
+		fmt.Fprintln(c.App.Writer, m.Name)
+	}
+	return nil
+}
+
+func describeMethod(c *cli.Context, m control.MethodInfo) error {
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, m)
+	}
+	fmt.Fprintf(c.App.Writer, "%s -> %s\n%s\n\n", m.Name, m.Returns, m.Doc)
+	var rows [][]string
+	for _, p := range m.Params {
+		note := p.Doc
+		var enum []string
+		for _, e := range p.Enum {
+			enum = append(enum, strings.Trim(string(e), `"`))
+		}
+		if len(enum) > 0 {
+			note += " (" + strings.Join(enum, ", ") + ")"
+		}
+		switch {
+		case p.Required:
+			note += " (required)"
+		case p.Default != nil:
+			note += " (default: " + strings.Trim(string(p.Default), `"`) + ")"
+		}
+		rows = append(rows, []string{"  " + p.Name, p.Type, note})
+	}
+	return printTable(c.App.Writer, rows)
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hubfs/hubfs/blobcache"
+	"github.com/hubfs/hubfs/control"
+	"github.com/hubfs/hubfs/fs"
+	"github.com/hubfs/hubfs/hub"
+)
+
+func mountCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "mount",
+		Usage:     "mount a repository, or the whole Hub",
+		ArgsUsage: "[SOURCE] DIR",
+		Description: "SOURCE is [hf://][models/|datasets/|spaces/]NAMESPACE/NAME[@REVISION][/FOLDER]; without it the\n" +
+			"whole Hub is mounted, and NAMESPACE/NAME[@REVISION] are folders in it. Returns when DIR can be used,\n" +
+			"and leaves a daemon behind, which hubfs umount DIR ends.\n\n" +
+			"Examples:\n" +
+			"   hubfs mount ~/hub\n" +
+			"   hubfs mount openai-community/gpt2@main ~/gpt2\n" +
+			"   hubfs mount --pin datasets/stanfordnlp/imdb /data/imdb\n\n" +
+			"In /etc/fstab (with a link /sbin/mount.hubfs to this program):\n" +
+			"   datasets/stanfordnlp/imdb  /data/imdb  hubfs  ro,pin,allow_other,token_file=/etc/hubfs.token,_netdev  0 0",
+		Flags: append(hubFlags(),
+			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "stay in the foreground; ^C unmounts"},
+			&cli.BoolFlag{Name: "read-only", Usage: "refuse writes, as all mounts do so far"},
+			&cli.BoolFlag{Name: "pin", Usage: "hold branches at the commit that they have now, until hubfs refresh"},
+			&cli.DurationFlag{Name: "poll", Value: 30 * time.Second, Usage: "how often branches are looked at"},
+			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in (needs user_allow_other in /etc/fuse.conf, or root)"},
+			&cli.BoolFlag{Name: "nonempty", Usage: "mount over a folder that has something in it"},
+			&cli.StringFlag{Name: "uid", Usage: "owner of all files (default: the mounting user)"},
+			&cli.StringFlag{Name: "gid", Usage: "group of all files (default: the mounting user's)"},
+			&cli.StringFlag{Name: "umask", Usage: "octal `MASK` that is taken off 0644 and 0755"},
+			&cli.StringFlag{Name: "cache-size", Usage: "evict what hubfs fetched beyond `SIZE`, such as 200G (default: no limit)"},
+			&cli.StringFlag{Name: "state-dir", Usage: "`DIR` for logs and state (default: XDG_STATE_HOME/hubfs)"},
+			&cli.StringFlag{Name: "log-file", Usage: "the daemon's log (default: a file in the state dir; with -f stderr)"},
+			&cli.BoolFlag{Name: "debug", Usage: "log every request"},
+			&cli.StringSliceFlag{Name: "o", Usage: "`OPTIONS` as in fstab: any flag above, comma separated; generic ones are ignored"},
+		),
+		Action: runMount,
+	}
+}
+
+// mountPlan is what a mount command asks for, checked, with absolute paths.
+type mountPlan struct {
+	cfg     *config
+	dir     string
+	source  fs.Source
+	options fs.Options
+	maxSize int64
+	logFile string
+}
+
+func runMount(c *cli.Context) error {
+	if err := applyMountOptions(c); err != nil {
+		return err
+	}
+	plan, err := planMount(c)
+	if err != nil {
+		return report(err)
+	}
+	if !c.Bool("foreground") && !isDaemon() {
+		return startDaemon(c, plan)
+	}
+	return report(serveMount(c, plan))
+}
+
+func planMount(c *cli.Context) (*mountPlan, error) {
+	if err := needArgs(c, 1, 2); err != nil {
+		return nil, err
+	}
+	p := &mountPlan{source: fs.Source{WholeHub: true}}
+	dir := c.Args().Get(0)
+	if c.Args().Len() == 2 {
+		dir = c.Args().Get(1)
+		if s := c.Args().Get(0); s != "none" && s != "hubfs" { // fstab has to name a source
+			source, err := fs.ParseSource(s)
+			if err != nil {
+				return nil, usagef("%v", err)
+			}
+			p.source = source
+		}
+	}
+	var err error
+	if p.cfg, err = loadConfig(c); err != nil {
+		return nil, err
+	}
+	if p.maxSize, err = parseSize("cache-size", c.String("cache-size")); err != nil {
+		return nil, err
+	}
+	p.options = fs.Options{
+		Source: p.source, Pin: c.Bool("pin"), Offline: p.cfg.Offline, AllowOther: c.Bool("allow-other"),
+		NonEmpty: c.Bool("nonempty"), PollInterval: c.Duration("poll"), Debug: c.Bool("debug"),
+		MountOptions: kernelOptions(c),
+	}
+	if p.options.UID, err = idFlag(c, "uid"); err != nil {
+		return nil, err
+	}
+	if p.options.GID, err = idFlag(c, "gid"); err != nil {
+		return nil, err
+	}
+	if s := c.String("umask"); s != "" {
+		mask, err := strconv.ParseUint(s, 8, 32)
+		if err != nil || mask > 0o777 {
+			return nil, usagef("--umask: %q is no octal mask such as 022", s)
+		}
+		p.options.Umask = uint32(mask)
+	}
+	if c.Duration("poll") < time.Second {
+		return nil, usagef("--poll: at least 1s")
+	}
+	if p.dir, err = control.RealPath(dir); err != nil {
+		return nil, fmt.Errorf("%w; make it with: mkdir -p %s", err, dir)
+	}
+	if p.logFile, err = logFile(c, p.dir); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func idFlag(c *cli.Context, name string) (*uint32, error) {
+	s := c.String(name)
+	if s == "" {
+		return nil, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return nil, usagef("--%s: %q is no number", name, s)
+	}
+	id := uint32(n)
+	return &id, nil
+}
+
+// serveMount mounts, says so, and serves until the mount is gone.
+func serveMount(c *cli.Context, p *mountPlan) error {
+	level := slog.LevelInfo
+	if c.Bool("debug") {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))
+	p.cfg.Logger = log
+	if err := os.Chdir("/"); err != nil { // the daemon keeps no folder busy
+		return err
+	}
+	client, err := p.cfg.client(p.cfg.Token)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	cache, err := blobcache.Open(blobcache.Options{
+		Hub: client, CacheDir: p.cfg.HubCache, MaxSize: p.maxSize, Offline: p.cfg.Offline, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer cache.Close()
+	// The socket comes first: of two daemons for one folder, one ends here.
+	listener, err := control.Listen(c.Context, p.dir)
+	if err != nil {
+		if errors.Is(err, syscall.EBUSY) {
+			return fmt.Errorf("%s is mounted by hubfs already; hubfs umount %s unmounts it", p.dir, p.dir)
+		}
+		return err
+	}
+	p.options.Hub, p.options.Cache, p.options.Logger = client, cache, log
+	m, err := fs.New(c.Context, p.dir, p.options)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	server := control.Serve(listener, control.ServerOptions{
+		API: p.cfg.apiOn(client, cache), Mount: m, Cache: cache, Logger: log, User: tokenOwner(c.Context, client, p.cfg),
+	})
+	reportReady(c, fmt.Sprintf("mounted %s at %s (read-only)", p.describe(), p.dir))
+
+	gone := make(chan struct{})
+	go func() {
+		m.Wait()
+		close(gone)
+	}()
+	err = untilUnmounted(c.Context, m, gone, log)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Close(ctx))
+}
+
+func (p *mountPlan) describe() string {
+	if p.source.WholeHub {
+		return p.cfg.Endpoint
+	}
+	return p.source.String()
+}
+
+// tokenOwner asks who the token belongs to, while the mount is made and after it: nobody waits for it.
+func tokenOwner(ctx context.Context, client *hub.Client, cfg *config) func() string {
+	var owner atomic.Value
+	owner.Store("")
+	go func() {
+		if token, err := cfg.Token.Token(ctx); err != nil || token == "" || cfg.Offline {
+			return
+		}
+		who, err := client.WhoAmI(hub.WithBackground(ctx))
+		if err != nil {
+			cfg.Logger.Info("whose token it is isn't known", "err", err)
+			return
+		}
+		owner.Store(who.Name)
+	}()
+	return func() string { return owner.Load().(string) }
+}
+
+// untilUnmounted serves until the mount is gone. A signal unmounts; while programs use the mount it
+// waits for them and says who they are, since going away under them would fail their reads.
+func untilUnmounted(ctx context.Context, m *fs.Mount, gone <-chan struct{}, log *slog.Logger) error {
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+	}
+	retry := time.NewTicker(time.Second)
+	defer retry.Stop()
+	for said := false; ; {
+		err := m.Unmount()
+		if err == nil {
+			<-gone
+			return nil
+		}
+		if !said {
+			busy, _ := fs.Busy(m.Dir()) // who it is is a courtesy
+			log.Warn("asked to end, waiting until the mount is free", "err", err, "processes", busy)
+			said = true
+		}
+		select {
+		case <-gone:
+			return nil
+		case <-retry.C:
+		}
+	}
+}
+
+// logFile is where the daemon of dir logs.
+func logFile(c *cli.Context, dir string) (string, error) {
+	if s := c.String("log-file"); s != "" {
+		return filepath.Abs(s)
+	}
+	state := c.String("state-dir")
+	if state == "" {
+		var err error
+		if state, err = stateDir(); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Abs(filepath.Join(state, "log", filepath.Base(dir)+"-"+shortHash(dir)+".log"))
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hubfs/hubfs/hub/localhub"
+)
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "serve",
+		Usage:     "run a Hub on local disk",
+		ArgsUsage: "--root DIR",
+		Description: "Speaks the Hub's API to huggingface_hub, hubfs and everything else that heeds HF_ENDPOINT. Its\n" +
+			"repositories are git object stores below DIR. ^C ends it.\n\n" +
+			"Examples:\n" +
+			"   hubfs serve --root ~/myhub --users-file users\n" +
+			"   hubfs serve --root /tmp/hub --user me=hf_test --latency 30ms --fault reset=0.05,status-503=0.05",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "root", Usage: "`DIR` that holds the Hub; made if it is missing"},
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8080", Usage: "`HOST:PORT` of the API; port 0 takes a free one"},
+			&cli.StringFlag{Name: "content-listen", Usage: "`HOST:PORT` that large files come from (default: the host of --listen, a free port)"},
+			&cli.StringFlag{Name: "content-url", Usage: "`URL` at which clients reach --content-listen (default: made from it)"},
+			&cli.StringSliceFlag{Name: "user", Usage: "`NAME=TOKEN`, repeatable; seen by everybody on this machine, so for tests only"},
+			&cli.StringFlag{Name: "users-file", Usage: "`FILE` with NAME=TOKEN lines"},
+			&cli.DurationFlag{Name: "latency", Usage: "wait so long before each answer"},
+			&cli.StringFlag{Name: "bandwidth", Usage: "bytes a second in all, such as 200MB/s"},
+			&cli.StringFlag{Name: "connection-bandwidth", Usage: "bytes a second for each connection, such as 25MB/s"},
+			&cli.StringSliceFlag{Name: "fault", Usage: "`KIND=RATE,...` of reset, truncate, stall, status-429, status-503, expire-url, corrupt, landed-500, lost-answer, stale-head"},
+			&cli.DurationFlag{Name: "url-ttl", Usage: "how long a signed URL is valid (default: 1h)"},
+			&cli.Int64Flag{Name: "seed", Usage: "of the random choice of faults (default: another one each time)"},
+			&cli.BoolFlag{Name: "debug", Usage: "log every request"},
+		},
+		Action: runServe,
+	}
+}
+
+func runServe(c *cli.Context) error {
+	if err := needArgs(c, 0, 0); err != nil {
+		return err
+	}
+	root := c.String("root")
+	if root == "" {
+		return usagef("hubfs serve: give the folder that holds the Hub: --root DIR")
+	}
+	listen := c.String("listen")
+	contentListen := c.String("content-listen")
+	if contentListen == "" {
+		var err error
+		if contentListen, err = sameHost(listen, "0"); err != nil {
+			return err
+		}
+	}
+	contentURL, err := contentURL(c.String("content-url"), contentListen)
+	if err != nil {
+		return err
+	}
+	users, err := serveUsers(c)
+	if err != nil {
+		return err
+	}
+	network, err := serveNetwork(c)
+	if err != nil {
+		return err
+	}
+	level := slog.LevelWarn
+	if c.Bool("debug") {
+		level = slog.LevelDebug
+	}
+	opts := localhub.Options{Root: root, Users: users, Network: network,
+		Logger: slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))}
+	s, err := openLocal(c.Context, opts, listen, contentListen, contentURL)
+	if err != nil {
+		return err
+	}
+	if len(c.StringSlice("user")) > 0 && !loopback(listen) {
+		fmt.Fprintln(c.App.ErrWriter, "hubfs: warning: tokens in --user are for tests on loopback, and this Hub listens beyond it; use --users-file")
+	}
+	printLines(c.App.Writer,
+		fmt.Sprintf("serving %s at %s (large files from %s)", root, s.URL, s.ContentURL),
+		fmt.Sprintf("try: HF_ENDPOINT=%s HF_TOKEN=... hubfs api whoami", s.URL))
+	if len(users) == 0 {
+		fmt.Fprintln(c.App.ErrWriter, "hubfs: no user was given; if this Hub has none yet, nobody can write to it: --users-file FILE or --user NAME=TOKEN")
+	}
+	return s.serve(c.Context)
+}
+
+// contentURL is what clients are sent to; an address that means every interface can't be.
+func contentURL(given, listen string) (string, error) {
+	if given != "" {
+		if !strings.HasPrefix(given, "http://") && !strings.HasPrefix(given, "https://") {
+			return "", usagef("--content-url: %q is no http or https URL", given)
+		}
+		return strings.TrimRight(given, "/"), nil
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", usagef("--content-listen: %v; write HOST:PORT", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return "", usagef("--listen on every interface needs --content-listen HOST:PORT and --content-url URL, so that clients can be sent there")
+	}
+	return "", nil
+}
+
+func serveUsers(c *cli.Context) ([]localhub.User, error) {
+	var users []localhub.User
+	for _, s := range c.StringSlice("user") {
+		u, ok := parseUser(s)
+		if !ok {
+			return nil, usagef("--user: write NAME=TOKEN")
+		}
+		users = append(users, u)
+	}
+	if path := c.String("users-file"); path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("--users-file: %w", err)
+		}
+		defer f.Close()
+		more, err := readUsers(f)
+		if err != nil {
+			return nil, fmt.Errorf("--users-file %s: %w", path, err)
+		}
+		users = append(users, more...)
+	}
+	return users, nil
+}
+
+func readUsers(r io.Reader) ([]localhub.User, error) {
+	var users []localhub.User
+	sc := bufio.NewScanner(r)
+	for n := 1; sc.Scan(); n++ {
+		line := strings.TrimSpace(sc.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		u, ok := parseUser(line)
+		if !ok {
+			return nil, fmt.Errorf("line %d isn't NAME=TOKEN", n)
+		}
+		users = append(users, u)
+	}
+	return users, sc.Err()
+}
+
+func parseUser(s string) (localhub.User, bool) {
+	name, token, ok := strings.Cut(s, "=")
+	name, token = strings.TrimSpace(name), strings.TrimSpace(token)
+	return localhub.User{Name: name, Token: token}, ok && name != "" && token != ""
+}
+
+func serveNetwork(c *cli.Context) (localhub.Network, error) {
+	n := localhub.Network{Latency: c.Duration("latency"), URLTTL: c.Duration("url-ttl"), Seed: c.Int64("seed")}
+	var err error
+	if n.Bandwidth, err = parseRate("bandwidth", c.String("bandwidth")); err != nil {
+		return n, err
+	}
+	if n.ConnectionBandwidth, err = parseRate("connection-bandwidth", c.String("connection-bandwidth")); err != nil {
+		return n, err
+	}
+	if faults := c.StringSlice("fault"); len(faults) > 0 {
+		return n, errors.New("--fault: not finished")
+	}
+	return n, nil
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hubfs/hubfs/control"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "status",
+		Usage:       "show mounts, branches, cache and quota",
+		ArgsUsage:   "[DIR]",
+		Description: "Of the mount that DIR lies in, or of all mounts of this user.",
+		Flags:       []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := needArgs(c, 0, 1); err != nil {
+				return err
+			}
+			var st *control.Status
+			var err error
+			if dir := c.Args().First(); dir != "" {
+				st, err = control.StatusOf(c.Context, dir)
+			} else {
+				st, err = control.Collect(c.Context)
+			}
+			if err != nil {
+				return err
+			}
+			if c.Bool("json") {
+				return printJSON(c.App.Writer, st)
+			}
+			return printStatus(c.App.Writer, st)
+		},
+	}
+}
+
+func printStatus(w io.Writer, st *control.Status) error {
+	if len(st.Mounts) == 0 {
+		fmt.Fprintln(w, "nothing is mounted; hubfs mount --help tells how")
+		return nil
+	}
+	for _, m := range st.Mounts {
+		if m.Error != "" {
+			fmt.Fprintf(w, "%s: %s\n", m.Dir, m.Error)
+			continue
+		}
+		source := m.Source
+		if source == "" {
+			source = m.Endpoint
+		}
+		mode := ""
+		if m.ReadOnly {
+			mode = ", read-only"
+		}
+		user := m.User
+		if user == "" {
+			user = "anonymous"
+		}
+		fmt.Fprintf(w, "%s: %s (%s as %s, pid %d%s)\n", m.Dir, source, m.Endpoint, user, m.PID, mode)
+		if err := printBranches(w, m); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(w)
+	return printTable(w, append(cacheRows(st.Cache), quotaRows(st.Quota)...))
+}
+
+func printBranches(w io.Writer, m control.MountStatus) error {
+	var rows [][]string
+	for _, b := range m.Branches {
+		state := "seen " + ago(b.PolledAt)
+		if b.Pinned {
+			state = "pinned"
+		}
+		if b.Error != "" {
+			state = b.Error
+		}
+		rows = append(rows, []string{"  " + b.Repo + "@" + b.Revision, short(b.Head), state})
+	}
+	return printTable(w, rows)
+}
+
+func cacheRows(cs control.CacheStatus) [][]string {
+	limit := ""
+	if cs.MaxSize > 0 {
+		limit = " of " + size(cs.MaxSize)
+	}
+	return [][]string{
+		{"cache", fmt.Sprintf("%s whole, %s partial%s, in %s", size(cs.WholeBytes), size(cs.PartialBytes), limit, cs.Dir)},
+		{"", fmt.Sprintf("%s fetched, %s served since the mount", size(cs.FetchedBytes), size(cs.ServedBytes))},
+	}
+}
+
+func quotaRows(quota map[string]control.QuotaStatus) [][]string {
+	var classes []string
+	for class := range quota {
+		classes = append(classes, class)
+	}
+	slices.Sort(classes)
+	var rows [][]string
+	for _, class := range classes {
+		q := quota[class]
+		rows = append(rows, []string{"quota " + class, strconv.FormatInt(q.Remaining, 10) + " of " + strconv.FormatInt(q.Limit, 10) +
+			" requests left, for " + (time.Duration(q.ResetIn) * time.Second).String()})
+	}
+	return rows
+}
+
+func short(commit string) string {
+	if len(commit) > 12 {
+		return commit[:12]
+	}
+	return commit
+}
+
+func ago(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return time.Since(t).Round(time.Second).String() + " ago"
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hubfs/hubfs/control"
+)
+
+// umountTimeout is how long a daemon may take to unmount and to end.
+const umountTimeout = 30 * time.Second
+
+func umountCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "umount",
+		Aliases:   []string{"unmount"},
+		Usage:     "unmount, and end the daemon",
+		ArgsUsage: "DIR",
+		Description: "A mount that programs use stays, and they are listed; the exit status is 1 then. A mount whose\n" +
+			"daemon is dead is removed, too.",
+		Action: func(c *cli.Context) error {
+			if err := needArgs(c, 1, 1); err != nil {
+				return err
+			}
+			return umount(c.Context, c, c.Args().First())
+		},
+	}
+}
+
+func umount(ctx context.Context, c *cli.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, umountTimeout)
+	defer cancel()
+	real, err := control.RealPath(dir)
+	if err != nil {
+		return err
+	}
+	client, err := control.NewClient(real)
+	if err != nil {
+		return err
+	}
+	res, err := client.Unmount(ctx)
+	var e *control.Error
+	switch {
+	case err == nil:
+		if err := control.WaitExit(ctx, res.PID); err != nil {
+			return fmt.Errorf("unmounted %s, but its daemon goes on: %w", real, err)
+		}
+		fmt.Fprintf(c.App.Writer, "unmounted %s\n", real)
+		return nil
+	case errors.As(err, &e) && e.Kind == control.KindBusy:
+		return busyError(real, e.Processes)
+	case errors.As(err, &e) && e.Kind == control.KindNotRunning:
+		return umountDead(ctx, c, real)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the daemon of %s doesn't answer; kill it, then run this again", real)
+	}
+	return err
+}
+
+// umountDead removes a mount that no daemon serves any more.
+func umountDead(ctx context.Context, c *cli.Context, dir string) error {
+	points, err := control.MountPoints()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(points, func(p control.MountPoint) bool { return p.Dir == dir })
+	if i < 0 {
+		if control.RemoveDeadSocket(ctx, dir) {
+			fmt.Fprintf(c.App.Writer, "%s was unmounted already; removed what its dead daemon had left\n", dir)
+			return nil
+		}
+		return fmt.Errorf("nothing of hubfs is mounted at %s; hubfs status lists the mounts", dir)
+	}
+	if dead, err := points[i].Dead(ctx); err != nil || !dead {
+		return fmt.Errorf("%s is served by a daemon that this user can't speak to; run this as the user who mounted it", dir)
+	}
+	err = control.UnmountDead(ctx, dir)
+	var e *control.Error
+	if errors.As(err, &e) && e.Kind == control.KindBusy {
+		return busyError(dir, e.Processes)
+	}
+	if err != nil {
+		return err
+	}
+	control.RemoveDeadSocket(ctx, dir)
+	fmt.Fprintf(c.App.Writer, "unmounted %s (its daemon was dead)\n", dir)
+	return nil
+}
+
+func busyError(dir string, processes []control.Process) error {
+	if len(processes) == 0 {
+		return fmt.Errorf("%s is busy, by programs that this user can't see; try again as root", dir)
+	}
+	var who []string
+	for _, p := range processes {
+		who = append(who, fmt.Sprintf("%d (%s, %s)", p.PID, p.Program, p.Uses))
+	}
+	return fmt.Errorf("%s is busy: used by %s; end them and run this again", dir, strings.Join(who, ", "))
+}
