@@ -135,14 +135,9 @@ func isConflict(err error, words string) bool {
 	return errors.As(err, &e) && e.Status == http.StatusConflict && strings.Contains(e.Message, words)
 }
 
-// repoURL reads the web address of a repository in an answer to r. Servers that
-// mirror the Hub write the Hub's own host.
+// repoURL reads the web address of a repository in an answer to r.
 func (c *Client) repoURL(r *request, s string) (*RepoURL, error) {
-	for _, host := range []string{DefaultEndpoint, stagingEndpoint} {
-		if rest, ok := strings.CutPrefix(s, host+"/"); ok {
-			s = c.Endpoint() + "/" + rest
-		}
-	}
+	s = c.rehost(s)
 	u, err := url.Parse(s)
 	if err != nil || !c.ours(u) {
 		return nil, c.protocolError(r, "the address of the repository, %q, isn't at the endpoint", s)
@@ -153,6 +148,17 @@ func (c *Client) repoURL(r *request, s string) (*RepoURL, error) {
 		return nil, c.protocolError(r, "the address of the repository, %q, can't be right: %v", s, err)
 	}
 	return &RepoURL{URL: c.Endpoint() + "/" + repo.String(), Repo: repo}, nil
+}
+
+// rehost puts our endpoint in the place of the Hub's own host, which servers that
+// mirror the Hub write.
+func (c *Client) rehost(s string) string {
+	for _, host := range []string{DefaultEndpoint, stagingEndpoint} {
+		if rest, ok := strings.CutPrefix(s, host+"/"); ok {
+			return c.Endpoint() + "/" + rest
+		}
+	}
+	return s
 }
 
 // DeleteRepo removes a repository with all its history. With missingOK one that

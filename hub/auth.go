@@ -111,6 +111,13 @@ func cleanToken(s string) string {
 	return strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(s))
 }
 
+// withoutTokenKey marks a request in its context as one that never carries the token.
+type withoutTokenKey struct{}
+
+func withoutToken(ctx context.Context) context.Context {
+	return context.WithValue(ctx, withoutTokenKey{}, true)
+}
+
 // An authenticator adds the token to requests to our own endpoint, and takes
 // care that no other host ever sees one.
 type authenticator struct {
@@ -120,7 +127,7 @@ type authenticator struct {
 }
 
 func (a *authenticator) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !a.ours(req.URL) {
+	if !a.ours(req.URL) || req.Context().Value(withoutTokenKey{}) != nil {
 		req = req.Clone(req.Context())
 		req.Header.Del("Authorization")
 		return a.next.RoundTrip(req)

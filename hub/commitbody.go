@@ -20,7 +20,7 @@ type commitBody struct {
 	// delivered says that a reader has given its last byte: from then on the
 	// server may have the whole commit.
 	delivered atomic.Bool
-	progress  func(path string, n int) // may be nil
+	progress  func(path string, n int64) // of the content
 }
 
 // bodyPiece is text, and after it the content of a file, if there is one.
@@ -30,7 +30,7 @@ type bodyPiece struct {
 	content *ContentSource
 }
 
-func newCommitBody(progress func(path string, n int)) *commitBody {
+func newCommitBody(progress func(path string, n int64)) *commitBody {
 	return &commitBody{pieces: make([]bodyPiece, 1), progress: progress}
 }
 
@@ -178,9 +178,7 @@ func (r *commitReader) fillFile() error {
 	}
 	base64.StdEncoding.Encode(r.encoded, raw)
 	r.ready = r.encoded[:base64Len(int64(len(raw)))]
-	if r.body.progress != nil {
-		r.body.progress(r.content.path, len(raw))
-	}
+	r.body.progress(r.content.path, int64(len(raw)))
 	return nil
 }
 

@@ -3,15 +3,13 @@ package hub
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 // An Operation is one change of a commit: an *Add, *Delete, *DeleteFolder or
 // *Copy. Paths are from the root of the repository, with slashes; a leading "/"
 // or "./" is dropped.
 type Operation interface {
-	// target is the path that changes, as the caller gave it.
-	target() string
+	isOperation()
 }
 
 // Add creates a file or replaces it. It belongs to one call at a time.
@@ -62,10 +60,10 @@ type Copy struct {
 	SHA256 string
 }
 
-func (o *Add) target() string          { return o.Path }
-func (o *Delete) target() string       { return o.Path }
-func (o *DeleteFolder) target() string { return o.Path }
-func (o *Copy) target() string         { return o.Path }
+func (*Add) isOperation()          {}
+func (*Delete) isOperation()       {}
+func (*DeleteFolder) isOperation() {}
+func (*Copy) isOperation()         {}
 
 // An OperationError is a commit that failed because of one path. Leaving out that
 // path may let the rest go through.
@@ -93,9 +91,6 @@ func repoPath(p string) (string, error) {
 			return bad("a folder or file named " + part + " can't be changed")
 		}
 	}
-	if !utf8.ValidString(clean) {
-		return bad("isn't UTF-8")
-	}
 	if err := ValidPath(clean); err != nil {
 		return "", err
 	}
@@ -115,6 +110,7 @@ func folderPath(p string) (string, error) {
 // sent, in the same order, and what should be told to the user.
 func checkOperations(ops []Operation) (paths, warnings []string, err error) {
 	paths = make([]string, len(ops))
+	given := make(map[*Add]bool)
 	added := make(map[string]int)  // how often
 	within := make(map[string]int) // folder -> additions below it so far
 	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
@@ -129,6 +125,10 @@ func checkOperations(ops []Operation) (paths, warnings []string, err error) {
 			if op.Content.Open == nil || op.Content.Size < 0 {
 				return nil, nil, &ValidationError{What: "operation", Value: op.Path, Reason: "has no content"}
 			}
+			if given[op] {
+				return nil, nil, &ValidationError{What: "operation", Value: op.Path, Reason: "is there twice"}
+			}
+			given[op] = true
 			p, err = repoPath(op.Path)
 		case *Copy:
 			if _, err := repoPath(op.Source); err != nil {
@@ -141,6 +141,8 @@ func checkOperations(ops []Operation) (paths, warnings []string, err error) {
 		case *DeleteFolder:
 			folder = true
 			p, err = folderPath(op.Path)
+		default:
+			err = &ValidationError{What: "operation", Reason: "is nil"}
 		}
 		if err != nil {
 			return nil, nil, err

@@ -102,20 +102,17 @@ func (c *Client) preuploadSome(ctx context.Context, repo Repo, revision string, 
 		}
 		byPath[a.path] = append(byPath[a.path], a)
 	}
-	r, err := (request{method: http.MethodPost, repo: repo, path: below("preupload", revision), query: createPRQuery(createPR), repeat: true}).withJSON(in)
+	r, err := (&request{method: http.MethodPost, repo: repo, path: below("preupload", revision), query: createPRQuery(createPR), repeat: true}).withJSON(in)
 	if err != nil {
 		return err
 	}
 	var out preuploadAnswer
-	if _, err := c.doJSON(ctx, &r, &out); err != nil {
+	if _, err := c.doJSON(ctx, r, &out); err != nil {
 		return err
-	}
-	malformed := func(format string, args ...any) error {
-		return &Error{Method: r.method, URL: r.path(repo), Message: fmt.Sprintf(format, args...), kind: ErrProtocol}
 	}
 	for _, f := range out.Files {
 		if f.UploadMode != UploadLFS && f.UploadMode != UploadRegular {
-			return malformed("the server wants %q stored in a way that isn't known: %q", f.Path, f.UploadMode)
+			return c.protocolError(r, "the server wants %q stored in a way that isn't known: %q", f.Path, f.UploadMode)
 		}
 		for _, a := range byPath[f.Path] {
 			mode := f.UploadMode
@@ -128,7 +125,7 @@ func (c *Client) preuploadSome(ctx context.Context, repo Repo, revision string, 
 		delete(byPath, f.Path)
 	}
 	for path := range byPath {
-		return malformed("the server doesn't say how to store %q", path)
+		return c.protocolError(r, "the server doesn't say how to store %q", path)
 	}
 	return nil
 }

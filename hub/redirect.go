@@ -79,7 +79,7 @@ func (c *Client) exchangeAs(ctx context.Context, r *request, repo Repo) (*answer
 		discard(resp)
 		next := *r
 		if resp.StatusCode == http.StatusSeeOther && r.method != http.MethodHead {
-			next.method, next.body = http.MethodGet, nil
+			next.method, next.body, next.stream = http.MethodGet, nil, nil
 		}
 		if renamed, ok := c.renamedBy(r, req.URL, to); ok {
 			c.logger.Info("the repository was renamed", "from", r.repo.String(), "to", renamed.String())

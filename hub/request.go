@@ -19,9 +19,18 @@ type request struct {
 	query  url.Values
 	header http.Header
 	body   []byte
+	stream *stream // instead of body
 	// repeat says that sending it twice is like sending it once, although its
 	// method doesn't say so.
 	repeat bool
+	// anonymous keeps the token away even from our own endpoint: the URL itself authorises.
+	anonymous bool
+}
+
+// A stream is a body that isn't held in memory.
+type stream struct {
+	size int64
+	open func() (io.ReadCloser, error) // from the start
 }
 
 // at is a path that belongs to no repository.
@@ -61,6 +70,9 @@ func newRequest(ctx context.Context, r *request, u string) (*http.Request, error
 	if r.repeat {
 		ctx = withRepeatable(ctx)
 	}
+	if r.anonymous {
+		ctx = withoutToken(ctx)
+	}
 	var body io.Reader = http.NoBody
 	if r.body != nil {
 		body = bytes.NewReader(r.body)
@@ -75,6 +87,12 @@ func newRequest(ctx context.Context, r *request, u string) (*http.Request, error
 	}
 	if r.header != nil {
 		req.Header = r.header.Clone()
+	}
+	if r.stream != nil && r.stream.size > 0 {
+		req.ContentLength, req.GetBody = r.stream.size, r.stream.open
+		if req.Body, err = r.stream.open(); err != nil {
+			return nil, err
+		}
 	}
 	return req, nil
 }

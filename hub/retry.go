@@ -97,10 +97,11 @@ func retryStatus(status int) bool {
 
 // retryError says whether a request that got no answer may get one the next time.
 func retryError(ctx context.Context, err error) bool {
-	var refused *Error // by one of our own round trippers
+	var refused *Error  // by one of our own round trippers
+	var body *bodyError // what was to be sent can't be read
 	var cert *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
-	return ctx.Err() == nil && !errors.As(err, &refused) && !errors.As(err, &cert) && !errors.As(err, &record) &&
+	return ctx.Err() == nil && !errors.As(err, &refused) && !errors.As(err, &body) && !errors.As(err, &cert) && !errors.As(err, &record) &&
 		!errors.Is(err, http.ErrSchemeMismatch)
 }
 

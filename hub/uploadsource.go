@@ -96,21 +96,21 @@ func (s *ContentSource) prefix(n int64) ([]byte, error) {
 }
 
 // sum256 is the sha256 in hex, computed once.
-func (s *ContentSource) sum256(ctx context.Context, progress func(int)) (string, error) {
+func (s *ContentSource) sum256(ctx context.Context) (string, error) {
 	if s.SHA256 != "" {
 		return s.SHA256, nil
 	}
-	sum, err := s.hash(ctx, sha256.New(), progress)
+	sum, err := s.hash(ctx, sha256.New())
 	s.SHA256 = sum
 	return sum, err
 }
 
 // sumGit is the id of the content as a Git blob, computed once.
-func (s *ContentSource) sumGit(ctx context.Context, progress func(int)) (string, error) {
+func (s *ContentSource) sumGit(ctx context.Context) (string, error) {
 	if s.GitSHA1 != "" {
 		return s.GitSHA1, nil
 	}
-	sum, err := s.hash(ctx, newGitHash(s.Size), progress)
+	sum, err := s.hash(ctx, newGitHash(s.Size))
 	s.GitSHA1 = sum
 	return sum, err
 }
@@ -122,7 +122,7 @@ func newGitHash(size int64) hash.Hash {
 	return h
 }
 
-func (s *ContentSource) hash(ctx context.Context, h hash.Hash, progress func(int)) (string, error) {
+func (s *ContentSource) hash(ctx context.Context, h hash.Hash) (string, error) {
 	r, err := s.Open()
 	if err != nil {
 		return "", err
@@ -136,9 +136,6 @@ func (s *ContentSource) hash(ctx context.Context, h hash.Hash, progress func(int
 		n, err := r.ReadAt(buf[:min(int64(len(buf)), s.Size-off)], off)
 		h.Write(buf[:n])
 		off += int64(n)
-		if progress != nil {
-			progress(n)
-		}
 		if err != nil && off < s.Size {
 			return "", shortContent(err)
 		}

@@ -52,14 +52,14 @@ type yamlAnswer struct {
 //
 //	POST /api/validate-yaml
 func (c *Client) ValidateYAML(ctx context.Context, t RepoType, readme string) (warnings []string, err error) {
-	r, err := (request{method: http.MethodPost, path: at("/api/validate-yaml"), repeat: true}).withJSON(struct {
+	r, err := (&request{method: http.MethodPost, path: at("/api/validate-yaml"), repeat: true}).withJSON(struct {
 		Content  string   `json:"content"`
 		RepoType RepoType `json:"repoType"`
 	}{readme, t})
 	if err != nil {
 		return nil, err
 	}
-	req, err := c.build(ctx, &r, Repo{})
+	req, err := c.build(ctx, r, Repo{})
 	if err != nil {
 		return nil, err
 	}
