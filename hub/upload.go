@@ -192,6 +192,9 @@ func (c *Client) commitInParts(ctx context.Context, repo Repo, revision string, 
 		if i > 0 {
 			in.Summary = fmt.Sprintf("%s (part %d)", cmp.Or(opts.Summary, "Upload folder using hubfs"), i+1)
 			in.ParentCommit = sum.OID
+			if opts.Mark != "" {
+				in.Mark = fmt.Sprintf("%s-%d", opts.Mark, i+1)
+			}
 		}
 		info, err := c.CreateCommit(ctx, repo, revision, in)
 		if err != nil {
