@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 LINT := $(GO) tool -modfile=scripts/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check lint-quick fmt bench conformance clean
+.PHONY: help run build test check lint-quick fmt bench soak conformance clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ fmt: ## format the code
 	gofmt -w .
 
 bench: build ## measure against what a user would pick instead
-	scripts/bench.sh
+	$(GO) test -tags bench -count=1 -timeout 60m -run TestBench ./scripts/e2e
+
+soak: build ## the long checks: many gigabytes, many processes, a bad network (minutes)
+	$(GO) test -tags soak -count=1 -timeout 60m -v ./scripts/e2e
 
 conformance: build ## what the official clients see, against what hubfs sees (needs PyPI and npm)
 	scripts/conformance/run.sh

@@ -1,0 +1,280 @@
+//go:build bench
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubfs/hubfs/hub/localhub"
+)
+
+// rounds is how often each side of a ratio is measured, in turn: A B A B …
+const rounds = 5
+
+// link is the network that the cold rows are measured on: 30 ms of round trip,
+// 25 MB/s a connection, 200 MB/s in all.
+var link = localhub.Network{Latency: 30 * time.Millisecond, ConnectionBandwidth: 25e6, Bandwidth: 200e6}
+
+// row is one line of the table: what was measured, and against what.
+type row struct {
+	Name     string  `json:"name"`
+	Measured float64 `json:"measured"`
+	Unit     string  `json:"unit"`
+	Aim      string  `json:"aim"`
+	Detail   string  `json:"detail"`
+}
+
+// TestBench prints the table of measures, and writes it as JSON beside the
+// machine's description to bench-results/.
+func TestBench(t *testing.T) {
+	var rows []row
+	for _, bench := range []func(*testing.T) []row{warmReads, coldSequential, coldMiddle, listing, ready} {
+		rows = append(rows, bench(t)...)
+	}
+	var table strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&table, "%-58s %9.3f %-10s aim %-12s %s\n", r.Name, r.Measured, r.Unit, r.Aim, r.Detail)
+	}
+	fmt.Print(table.String())
+	save(t, rows)
+}
+
+// warmReads compares a file that is whole in the cache with the same file on the
+// local disk.
+func warmReads(t *testing.T) []row {
+	u := newUser(t)
+	original := dense(t, 512<<20)
+	u.addLFS("dense.bin", original)
+	mounted := filepath.Join(u.mount(repoID), "dense.bin")
+	readAll(t, mounted)
+	readAll(t, original)
+	sequential := ratio(func() float64 { return readAll(t, mounted) }, func() float64 { return readAll(t, original) })
+	random := ratio(func() float64 { return readAt4K(t, mounted) }, func() float64 { return readAt4K(t, original) })
+	return []row{
+		{"warm sequential read over the local disk's", sequential, "x", ">= 0.95", "512 MiB"},
+		{"warm random 4 KiB reads over the local disk's", random, "x", ">= 0.85", "20,000 reads"},
+	}
+}
+
+// coldSequential reads 1 GiB that isn't in the cache, against one plain HTTP
+// stream of the same file and against what the link can carry.
+func coldSequential(t *testing.T) []row {
+	const size = 1 << 30
+	u := newUser(t)
+	u.addLFS("big.bin", islands(t, size))
+	plain := func() float64 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u.srv.URL+"/"+repoID+"/resolve/main/big.bin", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != size {
+			t.Fatalf("plain download: %d bytes, %v", n, err)
+		}
+		return size / time.Since(start).Seconds()
+	}
+	var speeds []float64
+	mounted := func() float64 {
+		u.srv.Hub.SetNetwork(localhub.Network{})
+		u.forget()
+		dir := u.mount(repoID)
+		defer u.umount(dir)
+		u.srv.Hub.SetNetwork(link)
+		speed := readAll(t, filepath.Join(dir, "big.bin"))
+		speeds = append(speeds, speed)
+		return speed
+	}
+	u.srv.Hub.SetNetwork(link)
+	versus := ratio(mounted, func() float64 { u.srv.Hub.SetNetwork(link); return plain() })
+	u.srv.Hub.SetNetwork(localhub.Network{})
+	return []row{
+		{"cold sequential read over one plain HTTP stream", versus, "x", ">= 4", "1 GiB at 30 ms, 25 MB/s a connection"},
+		{"cold sequential read over the link", median(speeds) / float64(link.Bandwidth), "x", ">= 0.9", "200 MB/s in all"},
+	}
+}
+
+// coldMiddle reads 4 KiB in the middle of 10 GiB.
+func coldMiddle(t *testing.T) []row {
+	u := newUser(t)
+	u.addLFS("huge.bin", islands(t, 10<<30))
+	dir := u.mount(repoID)
+	f, err := os.Open(filepath.Join(dir, "huge.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	u.srv.Hub.SetNetwork(link)
+	defer u.srv.Hub.SetNetwork(localhub.Network{})
+	u.srv.Hub.ResetCounts()
+	start := time.Now()
+	if _, err := f.ReadAt(make([]byte, 4096), 5<<30); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(start)
+	counts := u.srv.Hub.Counts()
+	return []row{
+		{"cold 4 KiB read in a 10 GiB file, fetched", float64(counts.ContentBytes) / 1024, "KiB", "<= 256", ""},
+		{"cold 4 KiB read in a 10 GiB file, time over a round trip", took.Seconds() / link.Latency.Seconds(), "RTT", "<= 2", ""},
+	}
+}
+
+// listing counts what it costs to list 100,000 files in 100 folders, and to
+// notice a change of one.
+func listing(t *testing.T) []row {
+	u := newUser(t)
+	var ops []localhub.Operation
+	for d := range 100 {
+		for f := range 1000 {
+			ops = append(ops, localhub.Operation{Kind: localhub.OpAdd, Path: fmt.Sprintf("d%02d/f%03d.txt", d, f), Content: []byte{byte(d), byte(f)}})
+		}
+	}
+	u.commit("100,000 files", ops...)
+	u.srv.Hub.ResetCounts()
+	dir := u.mount(repoID)
+	if n := find(t, dir); n < 100_000 {
+		t.Fatalf("find saw %d entries", n)
+	}
+	first := u.srv.Hub.Counts().API
+	oid := u.commit("one more", localhub.Operation{Kind: localhub.OpAdd, Path: "d50/new.txt", Content: []byte("new")})
+	u.srv.Hub.ResetCounts()
+	u.hubfs("refresh", dir)
+	u.hubfs("wait", "--commit", oid, dir)
+	find(t, dir)
+	return []row{
+		{"API requests to mount and list 100,000 files", float64(first), "requests", "<= 105", "100 folders"},
+		{"API requests to notice a change of one file", float64(u.srv.Hub.Counts().API), "requests", "<= 5", ""},
+	}
+}
+
+// ready times `hubfs mount` on the link.
+func ready(t *testing.T) []row {
+	u := newUser(t)
+	u.srv.Hub.SetNetwork(link)
+	var took []float64
+	for range rounds {
+		u.forget()
+		start := time.Now()
+		dir := u.mount(repoID)
+		took = append(took, time.Since(start).Seconds()*1000)
+		u.umount(dir)
+	}
+	return []row{{"mount ready", median(took), "ms", "<= 160", "two round trips of 30 ms and 100 ms"}}
+}
+
+// ratio measures two things in turn and returns the median of the ratios.
+func ratio(a, b func() float64) float64 {
+	var ratios []float64
+	for range rounds {
+		x := a()
+		ratios = append(ratios, x/b())
+	}
+	return median(ratios)
+}
+
+func median(v []float64) float64 {
+	v = slices.Clone(v)
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// readAll returns bytes a second.
+func readAll(t *testing.T, path string) float64 {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	buf := make([]byte, 1<<20)
+	start := time.Now()
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return float64(n) / time.Since(start).Seconds()
+}
+
+// readAt4K returns reads a second.
+func readAt4K(t *testing.T, path string) float64 {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const count = 20_000
+	rng := rand.New(rand.NewPCG(1, 2))
+	buf := make([]byte, 4096)
+	start := time.Now()
+	for range count {
+		if _, err := f.ReadAt(buf, rng.Int64N(info.Size()-4096)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return count / time.Since(start).Seconds()
+}
+
+// dense makes a file without holes.
+func dense(t *testing.T, size int64) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "dense.bin")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.CopyN(f, rand.NewChaCha8([32]byte{1}), size); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// find counts the entries below a folder, with the program of that name.
+func find(t *testing.T, dir string) int {
+	t.Helper()
+	out, err := exec.Command("find", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(out), "\n")
+}
+
+func save(t *testing.T, rows []row) {
+	t.Helper()
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	data, err := json.MarshalIndent(map[string]any{
+		"when": time.Now().UTC().Format(time.RFC3339), "cpus": runtime.NumCPU(), "go": runtime.Version(),
+		"kernel": strings.TrimSpace(string(kernel)), "rounds": rounds, "rows": rows,
+	}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join("..", "..", "bench-results")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "read.json"), append(data, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
