@@ -46,4 +46,4 @@ conformance: build ## what the official clients see, against what hubfs sees (ne
 	scripts/conformance/run.sh
 
 clean: ## remove what the other targets made
-	rm -rf bin dist .venv* node_modules bench-results conformance-results
+	rm -rf bin dist .venv* .npm-conformance bench-results conformance-results

@@ -128,7 +128,7 @@ func islands(t testing.TB, size int64) string {
 // addLFS commits a file of the local disk as an LFS file and returns the commit.
 func (u *user) addLFS(path, local string) string {
 	u.t.Helper()
-	ref, err := u.srv.Hub.LinkLFS(local)
+	ref, err := u.srv.Hub.LinkLFS(local, "")
 	if err != nil {
 		u.t.Fatal(err)
 	}

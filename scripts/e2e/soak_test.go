@@ -49,12 +49,9 @@ func TestRandomRangesUnderFaults(t *testing.T) {
 	original := islands(t, 512<<20)
 	u.addLFS("large.bin", original)
 	dir := u.mount(repoID)
-	faults := map[localhub.Fault]float64{}
-	for _, f := range []localhub.Fault{
-		localhub.FaultReset, localhub.FaultTruncate, localhub.FaultStall, localhub.FaultStatus429,
-		localhub.FaultStatus503, localhub.FaultExpireURL, localhub.FaultStaleHead,
-	} {
-		faults[f] = 0.05
+	faults := map[localhub.Fault]float64{
+		"reset": 0.05, "truncate": 0.05, "stall": 0.05, "status-429": 0.05,
+		"status-503": 0.05, "expire-url": 0.05, "stale-head": 0.05,
 	}
 	u.srv.Hub.SetNetwork(localhub.Network{Faults: faults, Seed: 1})
 	startReaders(t, 4, filepath.Join(dir, "large.bin"), original, readers{count: 250, maxLen: 256 << 10, tolerate: true})
@@ -76,7 +73,7 @@ func TestCorruption(t *testing.T) {
 	u.commit("small files", ops...)
 	dir := u.mount(repoID)
 
-	u.srv.Hub.SetNetwork(localhub.Network{Faults: map[localhub.Fault]float64{localhub.FaultCorrupt: 0.3}, Seed: 2})
+	u.srv.Hub.SetNetwork(localhub.Network{Faults: map[localhub.Fault]float64{"corrupt": 0.3}, Seed: 2})
 	failed := 0
 	for name, want := range small {
 		got, err := os.ReadFile(filepath.Join(dir, name))
