@@ -39,7 +39,7 @@ func folderFiles(ctx context.Context, folder string, patterns Patterns) ([]strin
 			return err
 		}
 		rel = filepath.ToSlash(rel)
-		if !patterns.Match(rel) || !isFile(path, d) {
+		if !patterns.Match(rel) || !isFileEntry(path, d) {
 			return nil
 		}
 		files = append(files, rel)
@@ -52,8 +52,8 @@ func folderFiles(ctx context.Context, folder string, patterns Patterns) ([]strin
 	return files, nil
 }
 
-// isFile says whether an entry is a regular file, or a link to one.
-func isFile(path string, d fs.DirEntry) bool {
+// isFileEntry says whether an entry is a regular file, or a link to one.
+func isFileEntry(path string, d fs.DirEntry) bool {
 	if d.Type()&fs.ModeSymlink == 0 {
 		return d.Type().IsRegular()
 	}
