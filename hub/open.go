@@ -243,6 +243,12 @@ func (c *Content) fill(resp *http.Response, l Location, r Range) error {
 		if r.Len >= 0 {
 			c.Len = min(r.Len, size)
 		}
+	case resp.StatusCode == http.StatusOK && 0 <= resp.ContentLength && resp.ContentLength <= r.Off:
+		// Some servers ignore a range of an empty file.
+		return &Error{
+			Method: resp.Request.Method, URL: redactURL(resp.Request.URL), Status: resp.StatusCode,
+			Message: fmt.Sprintf("asked for %s, the file has %d bytes", r, resp.ContentLength), kind: ErrRangeNotSatisfiable,
+		}
 	case resp.StatusCode == http.StatusOK:
 		return protocolError(resp.Request, "the server ignores ranges")
 	default:
