@@ -88,7 +88,7 @@ func (c *Client) CreateRepo(ctx context.Context, repo Repo, opts *CreateRepoOpti
 		URL string `json:"url"`
 	}
 	for try := 0; ; try++ {
-		_, err = c.doJSON(ctx, r, &answer)
+		err = c.doJSON(ctx, r, &answer)
 		// The Hub makes one repository at a time for a user.
 		if !isConflict(err, "another conflicting operation is in progress") || try >= c.retrier.max {
 			break

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,9 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 )
-
-// errUnfinished is what is not written yet.
-var errUnfinished = errors.New("hub: not finished")
 
 // Config makes a Client. The zero value is anonymous access to DefaultEndpoint.
 type Config struct {

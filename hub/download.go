@@ -84,7 +84,7 @@ func copyContent(w io.Writer, sum io.Writer, content *Content) (n int64, werr, r
 			}
 			n += int64(k)
 		}
-		if err == io.EOF { //nolint:errorlint // readers give it bare
+		if errors.Is(err, io.EOF) {
 			return n, nil, nil
 		}
 		if err != nil {

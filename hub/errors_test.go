@@ -65,7 +65,7 @@ func TestErrorKinds(t *testing.T) {
 		{500, "", "", api, ErrUnavailable},
 		{504, "", "", api, ErrUnavailable},
 	} {
-		if got := errorKind(tt.status, tt.code, tt.message, mustParse(t, tt.url)); got != tt.want {
+		if got := errorKind(tt.status, tt.code, tt.message, mustParse(t, tt.url)); got != tt.want { //nolint:errorlint // the very kind
 			t.Errorf("%d %s %q at %s: %v, want %v", tt.status, tt.code, tt.message, tt.url, got, tt.want)
 		}
 	}
@@ -113,7 +113,7 @@ func TestErrorMessages(t *testing.T) {
 
 func TestErrorBodyIsBounded(t *testing.T) {
 	c, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(500)
+		w.WriteHeader(http.StatusInternalServerError)
 		for r.Context().Err() == nil { // without an end
 			if _, err := io.WriteString(w, strings.Repeat("x", 1<<16)); err != nil {
 				return
@@ -207,7 +207,7 @@ func FuzzServerMessage(f *testing.F) {
 		req, _ := http.NewRequest(http.MethodGet, "https://h/api/models/a/b?sig=s", nil)
 		req.Header.Set("Authorization", "Bearer "+testToken)
 		resp := &http.Response{
-			StatusCode: 400, Request: req, Body: io.NopCloser(strings.NewReader(body)),
+			StatusCode: http.StatusBadRequest, Request: req, Body: io.NopCloser(strings.NewReader(body)),
 			Header: http.Header{"X-Error-Message": {header}, "Content-Type": {typ}, "X-Request-Id": {header}},
 		}
 		text := responseError(resp).Error()

@@ -139,7 +139,7 @@ func (c *Client) RepoInfo(ctx context.Context, repo Repo, opts *RepoInfoOptions)
 		r.query.Add("expand", property)
 	}
 	info := &RepoInfo{Type: repo.Type}
-	if _, err := c.doJSON(ctx, r, info); err != nil {
+	if err := c.doJSON(ctx, r, info); err != nil {
 		return nil, err
 	}
 	if err := info.check(); err != nil {

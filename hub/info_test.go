@@ -113,7 +113,7 @@ func TestAuthCheck(t *testing.T) {
 	c := fake(t, func(w http.ResponseWriter, r *http.Request) {
 		rec.note(r)
 		if status == "" {
-			w.WriteHeader(200) // no body
+			w.WriteHeader(http.StatusOK) // no body
 			return
 		}
 		reply(403, "{}", "X-Error-Code", status)(w, r)
@@ -176,7 +176,10 @@ func TestCommits(t *testing.T) {
 		t.Error(got)
 	}
 	n := 0
-	for range c.Commits(t.Context(), testRepo, "main", &CommitsOptions{Limit: 1}) {
+	for _, err := range c.Commits(t.Context(), testRepo, "main", &CommitsOptions{Limit: 1}) {
+		if err != nil {
+			t.Error(err)
+		}
 		n++
 	}
 	if got := rec.take(); n != 1 || got != "GET /api/models/ns/name/commits/main?limit=1" {

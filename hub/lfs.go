@@ -130,7 +130,7 @@ func (c *Client) lfsBatch(ctx context.Context, repo Repo, ref string, objects []
 	}
 	r.header = http.Header{"Accept": {lfsMediaType}, "Content-Type": {lfsMediaType}}
 	var out lfsBatchAnswer
-	if _, err := c.doJSON(ctx, r, &out); err != nil {
+	if err := c.doJSON(ctx, r, &out); err != nil {
 		return nil, nil, err
 	}
 	sizes := make(map[string]int64, len(objects))

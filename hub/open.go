@@ -39,7 +39,7 @@ func (c *Content) Read(p []byte) (int, error) {
 	switch {
 	case c.left == 0:
 		c.err = io.EOF // whatever comes behind isn't ours
-	case err == io.EOF: //nolint:errorlint // readers give it bare
+	case err == io.EOF:
 		c.err = requestError(c.req, io.ErrUnexpectedEOF)
 	case err != nil:
 		c.err = requestError(c.req, err)

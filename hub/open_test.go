@@ -409,7 +409,7 @@ func TestFileMetadata(t *testing.T) {
 		f.Close()
 	}
 	// Whatever is missing is missing.
-	c, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }))
+	c, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	m, err := c.FileMetadata(t.Context(), FileRef{Repo: testRepo, Path: "x"})
 	if err != nil || m.CommitHash != "" || m.ETag != "" {
 		t.Errorf("%+v, %v", m, err)
@@ -530,7 +530,7 @@ func FuzzETag(f *testing.F) {
 	f.Fuzz(func(t *testing.T, etag, size string) {
 		req := &http.Request{Method: http.MethodHead, URL: mustParse(t, "http://h/x")}
 		h := http.Header{"X-Linked-Etag": {etag}, "X-Linked-Size": {size}}
-		a := &answer{resp: &http.Response{StatusCode: 200, Header: h, Request: req}, hops: []http.Header{h}}
+		a := &answer{resp: &http.Response{StatusCode: http.StatusOK, Header: h, Request: req}, hops: []http.Header{h}}
 		m, err := a.metadata()
 		if err != nil {
 			return

@@ -35,7 +35,10 @@ func TestPages(t *testing.T) {
 		t.Error(got)
 	}
 	// What isn't asked for isn't fetched.
-	for range c.ListRepos(t.Context(), Model, &ListReposOptions{Limit: 2}) {
+	for _, err := range c.ListRepos(t.Context(), Model, &ListReposOptions{Limit: 2}) {
+		if err != nil {
+			t.Error(err)
+		}
 	}
 	if got := rec.take(); got != "GET /api/models?limit=2" {
 		t.Error(got)

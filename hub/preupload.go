@@ -107,7 +107,7 @@ func (c *Client) preuploadSome(ctx context.Context, repo Repo, revision string, 
 		return err
 	}
 	var out preuploadAnswer
-	if _, err := c.doJSON(ctx, r, &out); err != nil {
+	if err := c.doJSON(ctx, r, &out); err != nil {
 		return err
 	}
 	for _, f := range out.Files {

@@ -102,7 +102,7 @@ func TestRedirectsThatAreNoRename(t *testing.T) {
 				rec.note(r)
 				if strings.HasPrefix(r.URL.Path, "/ns/name/") {
 					w.Header().Set("Location", location+"?etag=1")
-					w.WriteHeader(307)
+					w.WriteHeader(http.StatusTemporaryRedirect)
 					return
 				}
 				reply(200, "content", "X-Repo-Commit", oid1, "ETag", `"`+oid2+`"`, "Content-Length", "7")(w, r)
@@ -136,7 +136,7 @@ func TestBadRedirects(t *testing.T) {
 				if location != "" {
 					w.Header().Set("Location", location)
 				}
-				w.WriteHeader(302)
+				w.WriteHeader(http.StatusFound)
 			})
 			_, err := c.WhoAmI(t.Context())
 			wantKind(t, err, ErrProtocol)
@@ -173,7 +173,7 @@ func TestHeaders(t *testing.T) {
 	c := fake(t, func(w http.ResponseWriter, r *http.Request) {
 		got = append(got, r.Header.Clone())
 		if r.URL.Path != "/api/there" {
-			http.Redirect(w, r, "/api/there", 307)
+			http.Redirect(w, r, "/api/there", http.StatusTemporaryRedirect)
 			return
 		}
 		reply(200, "{}")(w, r)
@@ -222,7 +222,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		case strings.Contains(r.URL.Path, "resolve"):
 			w.Header().Set("X-Repo-Commit", oid1)
 			w.Header().Set("X-Linked-Etag", `"`+sha1of+`"`)
-			http.Redirect(w, r, "https://cdn.test/x?X-Amz-Signature="+signature, 302)
+			http.Redirect(w, r, "https://cdn.test/x?X-Amz-Signature="+signature, http.StatusFound)
 		default:
 			reply(500, "you sent "+r.Header.Get("Authorization"))(w, r)
 		}

@@ -37,7 +37,7 @@ func (c *Client) Refs(ctx context.Context, repo Repo, includePRs bool) (*Refs, e
 		r.query = url.Values{"include_prs": {"1"}}
 	}
 	var refs Refs
-	if _, err := c.doJSON(ctx, r, &refs); err != nil {
+	if err := c.doJSON(ctx, r, &refs); err != nil {
 		return nil, err
 	}
 	if refs.Branches == nil || refs.Tags == nil {

@@ -128,13 +128,10 @@ func (c *Client) do(ctx context.Context, r *request) (*http.Response, error) {
 
 // doJSON sends a request and decodes its answer. An answer that breaks is asked
 // for again where that is safe.
-func (c *Client) doJSON(ctx context.Context, r *request, into any) (http.Header, error) {
-	var h http.Header
-	err := c.withWhole(ctx, r, func(resp *http.Response) error {
-		h = resp.Header
+func (c *Client) doJSON(ctx context.Context, r *request, into any) error {
+	return c.withWhole(ctx, r, func(resp *http.Response) error {
 		return decodeJSON(resp, func(dec *json.Decoder) error { return dec.Decode(into) })
 	})
-	return h, err
 }
 
 // doNothing sends a request whose answer holds nothing of interest.
@@ -182,17 +179,17 @@ func decodeJSON(resp *http.Response, decode func(*json.Decoder) error) error {
 	if err == nil {
 		// Only the end shows that nothing is missing.
 		_, err = dec.Token()
-		switch {
-		case err == io.EOF: //nolint:errorlint // the decoder gives it bare
+		if errors.Is(err, io.EOF) {
 			return nil
-		case err == nil:
+		}
+		if err == nil {
 			err = errors.New("there is more after its end")
 		}
 	}
 	switch {
 	case body.n > maxJSON:
 		return protocolError(resp.Request, "the answer is larger than %d MiB", maxJSON>>20)
-	case body.err != nil && body.err != io.EOF: //nolint:errorlint // readers give it bare
+	case body.err != nil && !errors.Is(body.err, io.EOF):
 		return requestError(resp.Request, body.err)
 	case body.first == '<':
 		return notJSON(resp.Request)

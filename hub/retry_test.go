@@ -269,7 +269,7 @@ func TestStall(t *testing.T) {
 		c := fake(t, nil, func(cfg *Config) {
 			cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 				return &http.Response{
-					StatusCode: 200, Request: r, ContentLength: 10, Body: stalled{r.Context(), strings.NewReader("12345")},
+					StatusCode: http.StatusOK, Request: r, ContentLength: 10, Body: stalled{r.Context(), strings.NewReader("12345")},
 					Header: http.Header{"X-Repo-Commit": {oid1}, "Etag": {`"` + oid2 + `"`}},
 				}, nil
 			})

@@ -15,7 +15,7 @@ import (
 // buildStack puts the round trippers together, the innermost first. A request
 // passes them from the last to the first.
 func (c *Client) buildStack(cfg Config) {
-	var rt http.RoundTripper = cfg.Transport
+	rt := cfg.Transport
 	if rt == nil {
 		rt = newTransport()
 	}

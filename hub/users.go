@@ -49,7 +49,7 @@ type AccessToken struct {
 func (c *Client) WhoAmI(ctx context.Context) (*WhoAmI, error) {
 	r := &request{method: http.MethodGet, path: at("/api/whoami-v2")}
 	var who WhoAmI
-	if _, err := c.doJSON(ctx, r, &who.Raw); err != nil {
+	if err := c.doJSON(ctx, r, &who.Raw); err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(who.Raw, &who); err != nil {
@@ -90,7 +90,7 @@ func (c *Client) NamespaceOverview(ctx context.Context, name string) (*Namespace
 func (c *Client) overview(ctx context.Context, typ, path string) (*Namespace, error) {
 	r := &request{method: http.MethodGet, path: at(path)}
 	var raw json.RawMessage
-	if _, err := c.doJSON(ctx, r, &raw); err != nil {
+	if err := c.doJSON(ctx, r, &raw); err != nil {
 		return nil, err
 	}
 	var wire struct {
