@@ -62,8 +62,8 @@ func RealPath(dir string) (string, error) {
 			return "", err
 		}
 		dir = filepath.Join(parent, filepath.Base(dir))
-		target, linkErr := os.Readlink(dir)
-		if linkErr != nil { // not a link, or not there
+		target, isLink := readlink(dir)
+		if !isLink {
 			return dir, nil
 		}
 		if !filepath.IsAbs(target) {
@@ -72,6 +72,11 @@ func RealPath(dir string) (string, error) {
 		dir = filepath.Clean(target)
 	}
 	return "", &fs.PathError{Op: "resolve", Path: dir, Err: syscall.ELOOP}
+}
+
+func readlink(path string) (target string, isLink bool) {
+	target, err := os.Readlink(path)
+	return target, err == nil
 }
 
 // FindMount finds the mount that path lies in: the nearest folder at or above it that has a socket.
@@ -105,13 +110,17 @@ func FindMount(path string) (dir, rel string, err error) {
 // ensureSocketDir makes the folder of the sockets and refuses one that somebody else could have laid
 // there, as anybody can in /tmp.
 func ensureSocketDir(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("control socket: %w", err)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return fmt.Errorf("control socket: %w; set XDG_RUNTIME_DIR", err)
 	}
-	return checkSocketDir(dir)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("control socket: %w; set XDG_RUNTIME_DIR", err)
+	}
+	return CheckSocketDir(dir)
 }
 
-func checkSocketDir(dir string) error {
+// CheckSocketDir says whether dir can hold sockets: a folder of this user that nobody else may enter.
+func CheckSocketDir(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
