@@ -51,7 +51,7 @@ func (c *Client) Download(ctx context.Context, f FileRef, w io.Writer) (*FileMet
 		if err := sleep(ctx, backoff(fails-1)); err != nil {
 			return nil, rerr
 		}
-		next, err := c.resume(ctx, f, m.Location, done)
+		next, err := c.resume(ctx, f, m.Location, Range{Off: done, Len: -1})
 		if err != nil {
 			return nil, err
 		}
@@ -63,11 +63,11 @@ func (c *Client) Download(ctx context.Context, f FileRef, w io.Writer) (*FileMet
 	}
 }
 
-// resume opens the rest of a file, where it was or where it is now.
-func (c *Client) resume(ctx context.Context, f FileRef, l Location, off int64) (*Content, error) {
-	content, err := c.OpenLocation(ctx, l, Range{Off: off, Len: -1})
+// resume opens another part of a file, where it was or where it is now.
+func (c *Client) resume(ctx context.Context, f FileRef, l Location, r Range) (*Content, error) {
+	content, err := c.OpenLocation(ctx, l, r)
 	if errors.Is(err, ErrLocationExpired) {
-		return c.OpenFile(ctx, f, Range{Off: off, Len: -1})
+		return c.OpenFile(ctx, f, r)
 	}
 	return content, err
 }

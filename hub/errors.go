@@ -119,11 +119,20 @@ func (e *Error) Unwrap() []error {
 // maxErrorBody is how much of a refusal's body is read.
 const maxErrorBody = 64 << 10
 
+// readSome reads a body that isn't worth waiting for: what comes of its first
+// bytes within two seconds. It closes the body, whose connection can be used
+// again if that was all.
+func readSome(resp *http.Response) []byte {
+	defer resp.Body.Close()
+	defer time.AfterFunc(2*time.Second, func() { resp.Body.Close() }).Stop()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came is good enough
+	return body
+}
+
 // responseError turns a refusal (status 400 and above) into an *Error, and
 // closes its body.
 func responseError(resp *http.Response) *Error {
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is good enough
+	body := readSome(resp)
 	req, h := resp.Request, resp.Header
 	e := &Error{
 		Method:     req.Method,

@@ -199,7 +199,7 @@ func TestListRepos(t *testing.T) {
 	})
 	gated := false
 	opts := &ListReposOptions{
-		Author: "ns", Search: "s", Filter: []string{"x", "y"}, Gated: &gated, Sort: "likes", Descending: true, Limit: 5, Full: true, CardData: true,
+		Author: "ns", Search: "s", Name: "n", Filter: []string{"x", "y"}, Gated: &gated, Sort: "likes", Descending: true, Limit: 5, Full: true, CardData: true,
 		Config: true, Inference: "warm", PipelineTag: "p", Models: []string{"m"}, Datasets: []string{"d"}, Linked: true,
 	}
 	var ids []string
@@ -213,7 +213,7 @@ func TestListRepos(t *testing.T) {
 		t.Error(ids)
 	}
 	if got := rec.take(); got != "GET /api/datasets?author=ns&cardData=true&config=true&datasets=d&direction=-1&filter=x&filter=y&full=true&gated=false"+
-		"&inference=warm&limit=5&linked=true&models=m&pipeline_tag=p&search=s&sort=likes" {
+		"&inference=warm&limit=5&linked=true&models=m&pipeline_tag=p&search=n&search=s&sort=likes" {
 		t.Error(got)
 	}
 	for _, opts := range []*ListReposOptions{{Expand: []string{"x"}, Full: true}} {

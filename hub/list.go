@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -13,6 +14,7 @@ import (
 type ListReposOptions struct {
 	Author string
 	Search string   // part of the id
+	Name   string   // another part of the id
 	Filter []string // tags, all of which must be there
 	Gated  *bool
 
@@ -52,7 +54,7 @@ func (o *ListReposOptions) query() url.Values {
 		}
 	}
 	set("author", o.Author)
-	set("search", o.Search)
+	list("search", slices.DeleteFunc([]string{o.Name, o.Search}, func(s string) bool { return s == "" }))
 	list("filter", o.Filter)
 	if o.Gated != nil {
 		q.Set("gated", strconv.FormatBool(*o.Gated))

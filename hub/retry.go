@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
@@ -143,9 +142,5 @@ func rewind(req *http.Request) (*http.Request, error) {
 	return req, nil
 }
 
-// discard reads the rest of a small body, so that its connection can be used
-// again, and closes it.
-func discard(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
-	resp.Body.Close()
-}
+// discard is for an answer whose body is of no interest.
+func discard(resp *http.Response) { readSome(resp) }

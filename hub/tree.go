@@ -101,6 +101,9 @@ func (e *TreeEntry) check() error {
 	if e.LFS != nil && e.LFS.SHA256 == "" {
 		e.LFS = nil // an empty object, as for a regular file
 	}
+	if !isSHA256(e.XetHash) {
+		e.XetHash = ""
+	}
 	switch err := ValidPath(e.Path); {
 	case err != nil:
 		return err
