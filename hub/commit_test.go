@@ -294,26 +294,28 @@ func TestCommitOutcome(t *testing.T) {
 		ambiguous bool
 		is        error
 	}{
-		"500":            {status(500, `{"error":"x"}`), true, ErrUnavailable},
-		"502":            {status(502, `bad gateway`), true, ErrUnavailable},
-		"503":            {status(503, `{"error":"x"}`), true, ErrUnavailable},
-		"504":            {status(504, `{"error":"x"}`), true, ErrUnavailable},
-		"408":            {status(408, `{"error":"x"}`), true, ErrUnavailable},
-		"landed 500":     {landedThen(reply(500, `{"error":"x"}`)), true, ErrUnavailable},
-		"lost answer":    {landedThen(func(w http.ResponseWriter, _ *http.Request) { hangUp(w) }), true, ErrUnavailable},
-		"no answer":      {landedThen(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), true, ErrUnavailable},
-		"cut answer":     {landedThen(reply(200, `{"commitUrl":"x","commitO`)), true, ErrUnavailable},
-		"html":           {landedThen(reply(200, `<html>`, "Content-Type", "text/html")), true, ErrProtocol},
-		"no oid":         {landedThen(reply(200, `{"commitUrl":"x"}`)), true, ErrProtocol},
-		"412":            {status(412, `{"error":"A commit has happened since. Please refresh and try again."}`), false, ErrPreconditionFailed},
-		"413":            {status(413, `{"error":"x"}`), false, ErrTooLarge},
-		"422":            {status(422, `{"error":"x"}`), false, ErrUnprocessable},
-		"429":            {status(429, `{"error":"x"}`), false, ErrRateLimited},
-		"403":            {status(403, `{"error":"x"}`), false, ErrForbidden},
-		"404":            {status(404, `{"error":"x"}`), false, ErrNotFound},
-		"401":            {status(401, `{"error":"x"}`), false, ErrUnauthorized},
-		"early hang-up":  {func(_ *writeHub, w http.ResponseWriter, _ *http.Request) { hangUp(w) }, false, ErrUnavailable},
-		"odd commit URL": {landedThen(func(w http.ResponseWriter, r *http.Request) { reply(200, `{"commitUrl":"://","commitOid":"`+oid2+`"}`)(w, r) }), false, nil},
+		"500":           {status(500, `{"error":"x"}`), true, ErrUnavailable},
+		"502":           {status(502, `bad gateway`), true, ErrUnavailable},
+		"503":           {status(503, `{"error":"x"}`), true, ErrUnavailable},
+		"504":           {status(504, `{"error":"x"}`), true, ErrUnavailable},
+		"408":           {status(408, `{"error":"x"}`), true, ErrUnavailable},
+		"landed 500":    {landedThen(reply(500, `{"error":"x"}`)), true, ErrUnavailable},
+		"lost answer":   {landedThen(func(w http.ResponseWriter, _ *http.Request) { hangUp(w) }), true, ErrUnavailable},
+		"no answer":     {landedThen(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), true, ErrUnavailable},
+		"cut answer":    {landedThen(reply(200, `{"commitUrl":"x","commitO`)), true, ErrUnavailable},
+		"html":          {landedThen(reply(200, `<html>`, "Content-Type", "text/html")), true, ErrProtocol},
+		"no oid":        {landedThen(reply(200, `{"commitUrl":"x"}`)), true, ErrProtocol},
+		"412":           {status(412, `{"error":"A commit has happened since. Please refresh and try again."}`), false, ErrPreconditionFailed},
+		"413":           {status(413, `{"error":"x"}`), false, ErrTooLarge},
+		"422":           {status(422, `{"error":"x"}`), false, ErrUnprocessable},
+		"429":           {status(429, `{"error":"x"}`), false, ErrRateLimited},
+		"403":           {status(403, `{"error":"x"}`), false, ErrForbidden},
+		"404":           {status(404, `{"error":"x"}`), false, ErrNotFound},
+		"401":           {status(401, `{"error":"x"}`), false, ErrUnauthorized},
+		"early hang-up": {func(_ *writeHub, w http.ResponseWriter, _ *http.Request) { hangUp(w) }, false, ErrUnavailable},
+		"odd commit URL": {landedThen(func(w http.ResponseWriter, r *http.Request) {
+			reply(200, `{"commitUrl":"://","commitOid":"`+oid2+`"}`)(w, r)
+		}), false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
