@@ -65,6 +65,7 @@ type Error struct {
 	Code       string        // X-Error-Code, such as "RepoNotFound"
 	Message    string        // the server's own words, "" if it had none
 	RequestID  string        // for the Hub's support
+	Commit     string        // that the revision asked for stands for, where that much was found
 	RetryAfter time.Duration // how long the server asked to wait; 0 if it didn't
 	Err        error         // cause, or nil
 
@@ -119,20 +120,19 @@ func (e *Error) Unwrap() []error {
 // maxErrorBody is how much of a refusal's body is read.
 const maxErrorBody = 64 << 10
 
-// readSome reads a body that isn't worth waiting for: what comes of its first
-// bytes within two seconds. It closes the body, whose connection can be used
-// again if that was all.
-func readSome(resp *http.Response) []byte {
-	defer resp.Body.Close()
-	defer time.AfterFunc(2*time.Second, func() { resp.Body.Close() }).Stop()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came is good enough
-	return body
+// readSome reads what isn't worth waiting for: the first bytes of a body, as far
+// as they come within two seconds, after which it closes the body.
+func readSome(body io.ReadCloser) []byte {
+	defer time.AfterFunc(2*time.Second, func() { body.Close() }).Stop()
+	data, _ := io.ReadAll(io.LimitReader(body, maxErrorBody)) // what came is good enough
+	return data
 }
 
 // responseError turns a refusal (status 400 and above) into an *Error, and
 // closes its body.
 func responseError(resp *http.Response) *Error {
-	body := readSome(resp)
+	defer resp.Body.Close()
+	body := readSome(resp.Body)
 	req, h := resp.Request, resp.Header
 	e := &Error{
 		Method:     req.Method,
@@ -147,6 +147,9 @@ func responseError(resp *http.Response) *Error {
 	}
 	if e.Status == http.StatusConflict && json.Unmarshal(body, &exists) == nil {
 		e.url = exists.URL
+	}
+	if commit := h.Get("X-Repo-Commit"); isOID(commit) {
+		e.Commit = commit
 	}
 	e.kind = errorKind(resp.StatusCode, e.Code, h.Get("X-Error-Message"), req.URL)
 	e.Code = oneLine(e.Code, 100)

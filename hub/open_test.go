@@ -438,6 +438,19 @@ func TestFileExists(t *testing.T) {
 	}
 }
 
+// A missing file is known to be missing from a certain commit.
+func TestMissingFileHasCommit(t *testing.T) {
+	for _, commit := range []string{oid1, "../x"} {
+		c, _ := serve(t, reply(404, "", "X-Error-Code", "EntryNotFound", "X-Repo-Commit", commit))
+		_, err := c.FileMetadata(t.Context(), testFile)
+		wantKind(t, err, ErrEntryNotFound)
+		var e *Error
+		if !errors.As(err, &e) || e.Commit != map[string]string{oid1: oid1}[commit] {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
 func TestNormalETag(t *testing.T) {
 	for in, want := range map[string]string{`"abc"`: "abc", `W/"abc"`: "abc", "abc": "abc", "": "", `W/`: "", `""`: ""} {
 		if got := normalETag(in); got != want {

@@ -142,5 +142,9 @@ func rewind(req *http.Request) (*http.Request, error) {
 	return req, nil
 }
 
-// discard is for an answer whose body is of no interest.
-func discard(resp *http.Response) { readSome(resp) }
+// discard closes an answer whose body is of no interest, read to its end if that
+// is near, so that the connection can be used again.
+func discard(resp *http.Response) {
+	defer resp.Body.Close()
+	readSome(resp.Body)
+}
