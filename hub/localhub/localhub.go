@@ -1,9 +1,13 @@
 package localhub
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"os"
+	"sync/atomic"
 )
 
 // Options says where a Hub lives and how it behaves. The zero value of every
@@ -17,8 +21,8 @@ type Options struct {
 	// Network makes the Hub behave like a bad network. See SetNetwork.
 	Network Network
 	// PageSize is the number of entries in one page of a tree or of a listing of
-	// repositories; 0 means 1,000. Pages of a tree with commits are a twentieth
-	// of it.
+	// repositories; 0 means 1,000. Pages of a tree with commits, and of commits,
+	// are a twentieth of it.
 	PageSize int
 	// ChunkSize is the size in bytes above which a client is asked to upload an
 	// LFS object in parts, and the size of a part; 0 means 64 MiB.
@@ -28,74 +32,120 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+const (
+	defaultPageSize  = 1000
+	defaultChunkSize = 64 << 20
+)
+
 // Hub is a Hub on local disk. Its ServeHTTP is the API; ContentHandler is the
 // second host, from which the bytes of large files come. All methods may be
 // called concurrently.
-type Hub struct{ opt Options }
+type Hub struct {
+	pageSize   int
+	chunkSize  int64
+	log        *slog.Logger
+	st         *state
+	stores     *stores
+	lfs        *lfsStore
+	signer     signer
+	network    *network
+	traffic    traffic
+	contentURL atomic.Pointer[url.URL] // nil: the API serves content
+
+	api     map[string]http.Handler // by class
+	content http.Handler
+}
 
 // New opens the Hub at o.Root, which it makes if it is missing. It fails if
 // another process has it open.
-func New(o Options) (*Hub, error) { return &Hub{opt: o}, nil }
+func New(o Options) (*Hub, error) {
+	if o.Root == "" {
+		return nil, errors.New("localhub: no Root")
+	}
+	if o.PageSize <= 0 {
+		o.PageSize = defaultPageSize
+	}
+	if o.ChunkSize <= 0 {
+		o.ChunkSize = defaultChunkSize
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(o.Root, 0o755); err != nil {
+		return nil, err
+	}
+	st, err := openState(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{pageSize: o.PageSize, chunkSize: o.ChunkSize, log: o.Logger, st: st, network: newNetwork(o.Network)}
+	if err := h.open(o); err != nil {
+		st.close()
+		return nil, err
+	}
+	h.api = map[string]http.Handler{}
+	for _, class := range []string{ClassAPI, ClassResolve, ClassCommit, ClassContent} {
+		h.api[class] = h.count(h.network.wrap(http.HandlerFunc(h.serveAPI), class), class)
+	}
+	h.content = h.count(h.network.wrap(http.HandlerFunc(h.serveContent), ClassContent), ClassContent)
+	return h, nil
+}
+
+func (h *Hub) open(o Options) (err error) {
+	if h.signer.secret, err = h.st.secret(); err != nil {
+		return err
+	}
+	if h.lfs, err = openLFS(o.Root); err != nil {
+		return err
+	}
+	if h.stores, err = openStores(o.Root, func(uid string) bool { return h.st.repoByUID(uid) != nil }); err != nil {
+		return err
+	}
+	for _, u := range o.Users {
+		if err := h.CreateUser(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Close ends the Hub's work on its folder. Requests that still run fail.
-func (h *Hub) Close() error { return nil }
+func (h *Hub) Close() error { return errors.Join(h.stores.close(), h.st.close()) }
 
 // ServeHTTP answers a request to the API.
-func (h *Hub) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	http.Error(w, "not there yet", http.StatusNotImplemented)
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.api[classOf(r)].ServeHTTP(w, r)
 }
 
 // ContentHandler serves the bytes of LFS objects to signed URLs. It is to be
 // listened to on a host:port of its own, told to SetContentURL.
-func (h *Hub) ContentHandler() http.Handler { return http.NotFoundHandler() }
+func (h *Hub) ContentHandler() http.Handler { return h.content }
 
 // SetContentURL says at which base URL clients reach ContentHandler, such as
 // http://127.0.0.1:8081. While it is empty, the API serves the content itself,
 // without a redirect.
-func (h *Hub) SetContentURL(u string) {}
+func (h *Hub) SetContentURL(u string) error {
+	if u == "" {
+		h.contentURL.Store(nil)
+		return nil
+	}
+	p, err := url.Parse(u)
+	if err != nil {
+		return err
+	}
+	h.contentURL.Store(p)
+	return nil
+}
 
 // SetNetwork changes how the network behaves, from the next request on.
-func (h *Hub) SetNetwork(n Network) {}
-
-// Counts says how many requests of each class have come since the Hub was
-// opened or ResetCounts was called.
-type Counts struct {
-	API     int // everything that isn't one of the classes below
-	Resolve int // HEAD and GET of a file at a revision
-	Content int // requests to signed URLs
-	Commit  int // commits
-	// ContentBytes is the number of bytes of file content handed to the
-	// network, from signed URLs and from resolve.
-	ContentBytes int64
-}
-
-// Counts returns the numbers so far.
-func (h *Hub) Counts() Counts { return Counts{} }
-
-// ResetCounts sets all counts to zero and forgets the requests.
-func (h *Hub) ResetCounts() {}
-
-// Request is what the Hub remembers of a request.
-type Request struct {
-	Class  string // "api", "resolve", "content" or "commit"
-	Method string
-	Path   string // as sent, without the query
-	Query  string // without signatures
-	Range  string // the Range header
-	User   string // whose token it carried, "" for none
-	Status int    // 0 while it has not been answered
-	Bytes  int64  // bytes of the body of the answer
-}
-
-// Requests returns the last requests, oldest first.
-func (h *Hub) Requests() []Request { return nil }
+func (h *Hub) SetNetwork(n Network) { h.network.set(n) }
 
 // PutLFS stores an LFS object and returns its sha256 and size, to be named in an
 // Operation.
-func (h *Hub) PutLFS(r io.Reader) (LFSRef, error) { return LFSRef{}, errNotYet }
+func (h *Hub) PutLFS(r io.Reader) (LFSRef, error) { return h.lfs.put(r, nil) }
 
 // LinkLFS stores a file of the local disk as an LFS object, by a hard link where
 // that is possible. The file must not change afterwards. If oid isn't empty it
 // is trusted to be the file's sha256: a sparse file of many gigabytes need not
 // be read.
-func (h *Hub) LinkLFS(path, oid string) (LFSRef, error) { return LFSRef{}, errNotYet }
+func (h *Hub) LinkLFS(path, oid string) (LFSRef, error) { return h.lfs.link(path, oid) }

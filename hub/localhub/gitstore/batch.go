@@ -1,0 +1,239 @@
+package gitstore
+
+import (
+	"bytes"
+	"compress/zlib"
+	"crypto/sha1" //nolint:gosec // the format of git
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
+	"github.com/go-git/go-git/v5/plumbing/format/objfile"
+)
+
+const (
+	// packFrom is the number of objects from which on a flush makes a pack. Below
+	// it they become loose objects: each read looks into every pack.
+	packFrom = 48
+	// looseSize is the size above which an object is always loose, so that it can
+	// be read without holding up others.
+	looseSize = 1 << 20
+	// maxPending is how many bytes of objects wait in memory for a flush.
+	maxPending = 64 << 20
+)
+
+// Batch writes objects of one commit: loose ones if they are few, else packs.
+// They are durable after Flush, which must come before a ref names any of them.
+// A Batch is for one goroutine.
+type Batch struct {
+	s       *Store
+	pending []pendingObject
+	known   map[OID]struct{}
+	size    int64
+	dirs    map[string]struct{} // whose new names aren't synced yet
+}
+
+type pendingObject struct {
+	oid OID
+	Object
+}
+
+// NewBatch starts a batch.
+func (s *Store) NewBatch() *Batch {
+	return &Batch{s: s, known: map[OID]struct{}{}, dirs: map[string]struct{}{}}
+}
+
+// Add adds an object and returns its id. The content must not be changed until
+// Flush.
+func (b *Batch) Add(t plumbing.ObjectType, content []byte) (OID, error) {
+	h := plumbing.ComputeHash(t, content)
+	if _, ok := b.known[h]; ok {
+		return h, nil
+	}
+	ok, err := b.s.Has(h)
+	if err != nil || ok {
+		return h, err
+	}
+	b.known[h] = struct{}{}
+	o := pendingObject{h, Object{t, content}}
+	if len(content) > looseSize {
+		return h, b.writeLoose(o)
+	}
+	b.pending = append(b.pending, o)
+	b.size += int64(len(content))
+	if b.size > maxPending {
+		return h, b.writePending()
+	}
+	return h, nil
+}
+
+// Flush writes what was added and syncs it.
+func (b *Batch) Flush() error {
+	if err := b.writePending(); err != nil {
+		return err
+	}
+	for d := range b.dirs {
+		if err := syncDir(d); err != nil {
+			return err
+		}
+	}
+	clear(b.dirs)
+	return nil
+}
+
+func (b *Batch) writePending() error {
+	if len(b.pending) >= packFrom {
+		if err := b.writePack(); err != nil {
+			return err
+		}
+	} else {
+		for _, o := range b.pending {
+			if err := b.writeLoose(o); err != nil {
+				return err
+			}
+		}
+	}
+	b.pending, b.size = nil, 0
+	return nil
+}
+
+func (b *Batch) writeLoose(o pendingObject) (err error) {
+	name := b.s.loosePath(o.oid)
+	dir := filepath.Dir(name)
+	if err := os.Mkdir(dir, 0o755); err == nil {
+		b.dirs[filepath.Dir(dir)] = struct{}{}
+	} else if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(dir), tempPrefix+"obj_")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	w := objfile.NewWriter(f)
+	err = w.WriteHeader(o.Type, int64(len(o.Content)))
+	if err == nil {
+		_, err = w.Write(o.Content)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err = finish(f, err); err != nil {
+		return err
+	}
+	b.dirs[dir] = struct{}{}
+	return publish(f.Name(), name)
+}
+
+// writePack writes the pending objects as a pack, without deltas.
+func (b *Batch) writePack() (err error) {
+	dir := filepath.Join(b.s.dir, "objects", "pack")
+	f, err := os.CreateTemp(dir, tempPrefix+"pack_")
+	if err != nil {
+		return err
+	}
+	fi, err := os.CreateTemp(dir, tempPrefix+"idx_")
+	if err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+			os.Remove(fi.Name())
+		}
+	}()
+	idx, sum, err := encodePack(f, b.pending)
+	if err = finish(f, err); err != nil {
+		fi.Close()
+		return err
+	}
+	_, err = idxfile.NewEncoder(fi).Encode(idx)
+	if err = finish(fi, err); err != nil {
+		return err
+	}
+	// The index comes last: a pack is seen by its index.
+	name := filepath.Join(dir, "pack-"+sum.String())
+	if err := publish(f.Name(), name+".pack"); err != nil {
+		return err
+	}
+	if err := publish(fi.Name(), name+".idx"); err != nil {
+		return err
+	}
+	b.dirs[dir] = struct{}{}
+	b.s.packMu.Lock()
+	defer b.s.packMu.Unlock()
+	return b.s.loadPacks()
+}
+
+// encodePack writes a pack and returns its index and checksum.
+func encodePack(w io.Writer, objects []pendingObject) (*idxfile.MemoryIndex, OID, error) {
+	sum := sha1.New() //nolint:gosec // the format of git
+	out := io.MultiWriter(w, sum)
+	var head [12]byte
+	copy(head[:], "PACK")
+	binary.BigEndian.PutUint32(head[4:], 2)
+	binary.BigEndian.PutUint32(head[8:], uint32(len(objects)))
+	if _, err := out.Write(head[:]); err != nil {
+		return nil, OID{}, err
+	}
+	var idx idxfile.Writer
+	if err := idx.OnHeader(uint32(len(objects))); err != nil {
+		return nil, OID{}, err
+	}
+	offset := uint64(len(head))
+	var buf bytes.Buffer
+	// The fastest level also resets fastest, which is what small objects cost.
+	z, err := zlib.NewWriterLevel(&buf, zlib.BestSpeed)
+	if err != nil {
+		return nil, OID{}, err
+	}
+	for _, o := range objects {
+		buf.Reset()
+		packEntryHead(&buf, o.Type, len(o.Content))
+		z.Reset(&buf)
+		if _, err := z.Write(o.Content); err != nil {
+			return nil, OID{}, err
+		}
+		if err := z.Close(); err != nil {
+			return nil, OID{}, err
+		}
+		if _, err := out.Write(buf.Bytes()); err != nil {
+			return nil, OID{}, err
+		}
+		idx.Add(o.oid, offset, crc32.ChecksumIEEE(buf.Bytes()))
+		offset += uint64(buf.Len())
+	}
+	var trailer OID
+	sum.Sum(trailer[:0])
+	if _, err := w.Write(trailer[:]); err != nil {
+		return nil, OID{}, err
+	}
+	if err := idx.OnFooter(trailer); err != nil {
+		return nil, OID{}, fmt.Errorf("pack index: %w", err)
+	}
+	m, err := idx.Index()
+	return m, trailer, err
+}
+
+// packEntryHead writes the type and size of an entry: four bits of the size with
+// the type, then seven a byte.
+func packEntryHead(buf *bytes.Buffer, t plumbing.ObjectType, size int) {
+	c := byte(t)<<4 | byte(size&0xf)
+	for size >>= 4; size > 0; size >>= 7 {
+		buf.WriteByte(c | 0x80)
+		c = byte(size & 0x7f)
+	}
+	buf.WriteByte(c)
+}

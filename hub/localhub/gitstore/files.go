@@ -1,0 +1,51 @@
+package gitstore
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// Names that git, too, gives to what is being written.
+const (
+	tempPrefix = "tmp_"
+	lockSuffix = ".lock"
+)
+
+// writeSynced writes a small file and syncs it.
+func writeSynced(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return finish(f, err)
+}
+
+// finish syncs and closes a file that has been written, and passes an earlier
+// error on.
+func finish(f *os.File, err error) error {
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// publish gives a finished temporary file its name, read-only as git does.
+func publish(temp, name string) error {
+	if err := os.Chmod(temp, 0o444); err != nil {
+		return err
+	}
+	return os.Rename(temp, name)
+}
+
+// syncDir makes the names in a folder durable.
+func syncDir(name string) error {
+	d, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return err
+	}
+	return finish(d, nil)
+}
