@@ -73,6 +73,11 @@ func (c *call) repoInfo() error {
 	if err != nil {
 		return err
 	}
+	if !isCommitID(rev) && len(commit.Parents) > 0 && c.h.network.strikes(FaultStaleHead) {
+		if commit, err = c.repo.git.Commit(commit.Parents[0]); err != nil {
+			return err
+		}
+	}
 	info, err := c.repo.info(commit)
 	if err != nil {
 		return err

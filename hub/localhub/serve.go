@@ -40,7 +40,7 @@ func (h *Hub) serveAPI(w http.ResponseWriter, r *http.Request) {
 		err = c.route()
 	}
 	if err != nil {
-		c.refuse(err)
+		c.refuse(r.Context(), err)
 	}
 }
 
@@ -76,12 +76,12 @@ func (c *call) do(m methods) error {
 }
 
 // refuse answers with an error.
-func (c *call) refuse(err error) {
+func (c *call) refuse(ctx context.Context, err error) {
 	var e *Error
 	if !errors.As(err, &e) {
 		e = &Error{Status: http.StatusInternalServerError, Code: "InternalServerError", Message: "Internal error of the Hub"}
-		if c.r.Context().Err() == nil && !errors.Is(err, context.Canceled) {
-			c.h.log.ErrorContext(c.r.Context(), "request failed", "method", c.r.Method, "path", c.r.URL.EscapedPath(), "error", err)
+		if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+			c.h.log.ErrorContext(ctx, "request failed", "method", c.r.Method, "path", c.r.URL.EscapedPath(), "error", err)
 		}
 	}
 	writeError(c.w, e)

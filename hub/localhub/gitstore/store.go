@@ -72,8 +72,7 @@ func Open(dir string, c *Cache) (*Store, error) {
 	s.packMu.Lock()
 	defer s.packMu.Unlock()
 	if err := s.loadPacks(); err != nil {
-		s.closePacks()
-		return nil, err
+		return nil, errors.Join(err, s.closePacks())
 	}
 	return s, nil
 }
