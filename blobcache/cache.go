@@ -3,9 +3,12 @@ package blobcache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"time"
+	"path/filepath"
+	"sync"
 
+	"github.com/dgraph-io/ristretto/v2"
 	"github.com/hubfs/hubfs/hub"
 )
 
@@ -31,29 +34,228 @@ type Options struct {
 	Logger       *slog.Logger
 }
 
+// Limits on range requests at a time, for all blobs of a Cache.
+const (
+	maxFetches      = 32
+	maxAheadFetches = 24 // the rest is for bytes that somebody waits for
+)
+
 // Cache is the local store of blobs, listings and records. It is safe for
 // concurrent use, and by several processes at once.
 type Cache struct {
-	opts Options
+	hub     *hub.Client
+	shared  *hub.CacheDir
+	dir     ownDir
+	log     *slog.Logger
+	offline bool
+	ledger  *ledger
+	memory  *ristretto.Cache[string, any] // the fast path only: disk is the home
+	stats   counters
+	limiter limiter
+	refs    refMover
+
+	ctx     context.Context // of all fetches
+	cancel  context.CancelFunc
+	workers workers
+	slots   chan struct{} // one for each fetch
+	ahead   chan struct{} // one more for each that nobody waits for
+
+	mu     sync.Mutex
+	closed bool
+	cores  map[coreKey]*core
+	// held are contents whose files are being closed or removed; a new core waits
+	// for the end of that.
+	held map[string]chan struct{}
 }
 
 // Open makes a Cache. Folders are made when they are first needed. A damaged
 // folder isn't an error: what can't be read counts as absent.
 func Open(opts Options) (*Cache, error) {
-	return &Cache{opts: opts}, nil
+	if opts.CacheDir == "" {
+		return nil, errors.New("blobcache: no cache folder given")
+	}
+	if opts.Hub == nil {
+		return nil, errors.New("blobcache: no Hub given")
+	}
+	shared := hub.OpenCacheDir(opts.CacheDir)
+	if opts.Dir == "" {
+		opts.Dir = filepath.Join(filepath.Dir(shared.Path()), "hubfs")
+	}
+	dir, err := filepath.Abs(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.MemoryBudget <= 0 {
+		opts.MemoryBudget = 256 << 20
+	}
+	memory, err := ristretto.NewCache(&ristretto.Config[string, any]{
+		NumCounters: max(10_000, min(opts.MemoryBudget/100, 10_000_000)),
+		MaxCost:     opts.MemoryBudget,
+		BufferItems: 64,
+		Metrics:     true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("memory cache: %w", err)
+	}
+	c := &Cache{
+		hub: opts.Hub, shared: shared, dir: ownDir{dir}, log: opts.Logger, offline: opts.Offline,
+		memory:  memory,
+		limiter: limiter{max: opts.MaxSize},
+		refs:    newRefMover(),
+		slots:   make(chan struct{}, maxFetches),
+		ahead:   make(chan struct{}, maxAheadFetches),
+		cores:   map[coreKey]*core{},
+		held:    map[string]chan struct{}{},
+	}
+	c.ledger = newLedger(c.dir, c.log)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
 }
 
 // Close stops all fetches, waits for them, and makes durable what they got.
 // Handles that are still open fail afterwards.
-func (c *Cache) Close() error { return errUnfinished }
+func (c *Cache) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel()
+	c.workers.close()
+
+	c.mu.Lock()
+	cores := c.cores
+	c.cores = nil
+	c.mu.Unlock()
+	var errs []error
+	for _, k := range cores {
+		errs = append(errs, k.shut(0))
+	}
+	c.ledger.close()
+	c.memory.Close()
+	return errors.Join(errs...)
+}
 
 // Open makes a handle of a file, without network and nearly without disk.
-func (c *Cache) Open(f File) (*Blob, error) { return nil, errUnfinished }
+func (c *Cache) Open(f File) (*Blob, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	key := coreKey{f.Hash, f.Size}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	k := c.cores[key]
+	if k == nil {
+		k = newCore(c, key)
+		c.cores[key] = k
+	}
+	k.join(f)
+	if f.Size == 0 {
+		k.locate() // nobody reads an empty file, but others should find it
+	}
+	return &Blob{core: k, file: f}, nil
+}
+
+// leave takes a core that is of no more use out of the table, and closes its
+// files outside of all locks.
+func (c *Cache) leave(k *core) {
+	c.mu.Lock()
+	if c.cores[k.key] != k || !k.idle() {
+		c.mu.Unlock()
+		return
+	}
+	delete(c.cores, k.key)
+	ch := make(chan struct{})
+	c.held[k.key.hash] = ch
+	c.mu.Unlock()
+	if err := k.shut(syncAtClose); err != nil {
+		c.log.Warn("partial blob can't be made durable", "hash", k.key.hash, "err", err)
+	}
+	c.release(k.key.hash, ch)
+}
+
+// forget takes a core out of the table while it has handles: the next Open
+// starts afresh.
+func (c *Cache) forget(k *core) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cores[k.key] == k {
+		delete(c.cores, k.key)
+	}
+}
+
+// hold keeps new cores of a content from looking at its files. It fails if there
+// is a core, or somebody else holds it.
+func (c *Cache) hold(hash string) (release func(), ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held[hash] != nil {
+		return nil, false
+	}
+	for key := range c.cores {
+		if key.hash == hash {
+			return nil, false
+		}
+	}
+	ch := make(chan struct{})
+	c.held[hash] = ch
+	return func() { c.release(hash, ch) }, true
+}
+
+func (c *Cache) release(hash string, ch chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held[hash] == ch {
+		delete(c.held, hash)
+	}
+	close(ch)
+}
+
+// waitHeld waits until nobody closes or removes the files of a content.
+func (c *Cache) waitHeld(ctx context.Context, hash string) error {
+	for {
+		c.mu.Lock()
+		ch := c.held[hash]
+		c.mu.Unlock()
+		if ch == nil {
+			return nil
+		}
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
 
 // Cached tells how many bytes of a file are on local disk, without opening it.
-func (c *Cache) Cached(f File) int64 { return 0 }
-
-var errUnfinished = errors.New("not finished")
+func (c *Cache) Cached(f File) int64 {
+	if f.check() != nil {
+		return 0
+	}
+	c.mu.Lock()
+	k := c.cores[coreKey{f.Hash, f.Size}]
+	c.mu.Unlock()
+	if k != nil {
+		if n, ok := k.cached(); ok {
+			return n
+		}
+	}
+	for _, path := range c.candidates(f) {
+		if fi, ok := regular(path); ok && fi.Size() == f.Size {
+			return f.Size
+		}
+	}
+	return partialBytes(c.dir, f.Hash, f.Size)
+}
 
 // File names content and one place of it. Hash and Size decide the bytes, the
 // other fields where to fetch them and where to link them.
@@ -66,91 +268,46 @@ type File struct {
 	Size     int64
 }
 
-// Stats is what the cache holds and did.
-type Stats struct {
-	WholeBytes   int64 `json:"whole_bytes"`   // whole blobs made by hubfs
-	WholeBlobs   int64 `json:"whole_blobs"`   //
-	PartialBytes int64 `json:"partial_bytes"` // ranges in hubfs's own folder
-	PartialBlobs int64 `json:"partial_blobs"`
-	MaxSize      int64 `json:"max_size"` // 0: no limit
-
-	OpenBlobs    int64 `json:"open_blobs"`    // contents with an open handle
-	Fetches      int64 `json:"fetches"`       // range requests under way
-	FetchedBytes int64 `json:"fetched_bytes"` // from the network
-	ServedBytes  int64 `json:"served_bytes"`  // to readers
-	Hits         int64 `json:"hits"`          // reads answered without waiting for the network
-	Misses       int64 `json:"misses"`
-	Requests     int64 `json:"requests"` // range requests begun
-	Retries      int64 `json:"retries"`  // of bodies that broke
-
-	Verified      int64 `json:"verified"`       // blobs of others that were hashed before first use
-	VerifiedBytes int64 `json:"verified_bytes"` //
-	Verifying     int64 `json:"verifying"`      // under way now
-	Corrupt       int64 `json:"corrupt"`        // wrong bytes found, from the network or on disk
-	Evicted       int64 `json:"evicted"`        // blobs
-	EvictedBytes  int64 `json:"evicted_bytes"`
-	Uncached      int64 `json:"uncached"` // reads served past the disk, because it failed or is full
-
-	MemoryBytes int64 `json:"memory_bytes"` // listings, records and addresses in memory
+func (f *File) check() error {
+	switch {
+	case !validHash(f.Hash):
+		return fmt.Errorf("blobcache: %q is no hash", f.Hash)
+	case f.Size < 0:
+		return fmt.Errorf("blobcache: %s has size %d", f.Path, f.Size)
+	case len(f.Commit) != 40 || !validHash(f.Commit):
+		return fmt.Errorf("blobcache: %q is no commit", f.Commit)
+	}
+	if err := f.Repo.Validate(); err != nil {
+		return err
+	}
+	return hub.ValidPath(f.Path)
 }
 
-// Stats tells what the cache holds and did since it was opened.
-func (c *Cache) Stats() Stats { return Stats{} }
-
-// PruneResult is what Prune removed.
-type PruneResult struct {
-	Blobs int64 `json:"blobs"`
-	Links int64 `json:"links"`
-	Bytes int64 `json:"bytes"` // freed on disk
-	Kept  int64 `json:"kept"`  // bytes that hubfs still keeps
+// ref is where to fetch the content.
+func (f *File) ref() hub.FileRef {
+	return hub.FileRef{Repo: f.Repo, Revision: f.Commit, Path: f.Path}
 }
 
-// Prune removes what hubfs made, least recently used first, until at most
-// target bytes are kept. Open blobs stay, and so do those that anybody else
-// links.
-func (c *Cache) Prune(ctx context.Context, target int64) (PruneResult, error) {
-	return PruneResult{}, errUnfinished
+// workers are the goroutines of a Cache. None starts after close.
+type workers struct {
+	mu     sync.Mutex // guards closed, and Add against Wait
+	closed bool
+	wg     sync.WaitGroup
 }
 
-// VerifyResult is the check of one blob of the shared cache.
-type VerifyResult struct {
-	Repo hub.Repo `json:"-"`
-	// Name is the repository as the shared cache's folder tells it.
-	Name    string `json:"repo"`
-	Hash    string `json:"hash"`
-	Path    string `json:"path"` // on local disk
-	Size    int64  `json:"size"`
-	OK      bool   `json:"ok"`
-	Removed bool   `json:"removed"`         // a bad blob, and its links
-	Err     string `json:"error,omitempty"` // why it couldn't be checked
+func (w *workers) start(f func()) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return false
+	}
+	w.wg.Go(f)
+	return true
 }
 
-// VerifyOptions choose what Verify does.
-type VerifyOptions struct {
-	Repo *hub.Repo // only this one
-	// Remove deletes bad blobs and the snapshot links to them, whoever made them:
-	// the next reader fetches them again.
-	Remove bool
+func (w *workers) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.wg.Wait()
 }
-
-// Verify hashes the whole blobs of the shared cache, whoever put them there, and
-// calls report for each. It stops at the first error of report, or with ctx.
-func (c *Cache) Verify(ctx context.Context, opts VerifyOptions, report func(VerifyResult) error) error {
-	return errUnfinished
-}
-
-// Item is one blob that is here, for List.
-type Item struct {
-	Repo     string    `json:"repo,omitempty"` // "" for partial blobs, which belong to no repository
-	Hash     string    `json:"hash"`
-	Size     int64     `json:"size"`
-	Cached   int64     `json:"cached"` // bytes here
-	LastUsed time.Time `json:"last_used,omitzero"`
-	Ours     bool      `json:"ours"` // made by hubfs, so that eviction may take it
-	Open     bool      `json:"open"`
-	Paths    []string  `json:"paths,omitempty"` // commit/path of the links
-}
-
-// List gives all blobs that are here, those of others too, sorted by repository
-// and hash.
-func (c *Cache) List(ctx context.Context) ([]Item, error) { return nil, errUnfinished }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/hubfs/hubfs/hub"
 )
@@ -73,24 +72,3 @@ func TreeKey(repo hub.Repo, oid OID) string { return "tree " + repo.String() + "
 // RootKey is the key of the root folder of a commit, whose tree id the Hub
 // doesn't give.
 func RootKey(repo hub.Repo, commit string) string { return "root " + repo.String() + " " + commit }
-
-// Listing gives a folder that was put before, by this process or another.
-func (c *Cache) Listing(key string) (*Listing, bool) { return nil, false }
-
-// PutListing keeps a folder, for ever. Entries are sorted if they aren't; two of
-// one name are an error. An error of the disk is returned, but the listing is
-// kept in memory all the same.
-func (c *Cache) PutListing(key string, l *Listing) error { return errUnfinished }
-
-// ListingFromTrees gives a folder of a commit from the complete listing that
-// huggingface_hub's newer releases keep in the shared cache. Folders have no id
-// there, so their entries' OID is zero, and no MTime.
-func (c *Cache) ListingFromTrees(repo hub.Repo, commit, dir string) (*Listing, bool) {
-	return nil, false
-}
-
-// Record reads a small value into v, a pointer, and tells when it was written.
-func (c *Cache) Record(kind, key string, v any) (time.Time, bool) { return time.Time{}, false }
-
-// PutRecord keeps a small value as JSON; it survives a restart.
-func (c *Cache) PutRecord(kind, key string, v any) error { return errUnfinished }

@@ -197,23 +197,6 @@ func blobOfLink(link, repoDir string) string {
 	return rel
 }
 
-// RemoveRef forgets a revision if it still names that commit.
-func (d *CacheDir) RemoveRef(r Repo, revision, commit string) error {
-	now, err := d.ReadRef(r, revision)
-	if err != nil || now != commit {
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	}
-	root, err := d.openRepo(r)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return root.Remove(path.Join("refs", revision))
-}
-
 // Refs are the revisions that the cache knows, with their commits.
 func (d *CacheDir) Refs(r Repo) (map[string]string, error) {
 	dir, err := d.RepoFolder(r)
@@ -239,17 +222,4 @@ func (d *CacheDir) Refs(r Repo) (map[string]string, error) {
 		return nil
 	})
 	return refs, err
-}
-
-func (d *CacheDir) hasRef(r Repo, commit string) bool {
-	refs, err := d.Refs(r)
-	if err != nil {
-		return true // can't tell: leave things as they are
-	}
-	for _, c := range refs {
-		if c == commit {
-			return true
-		}
-	}
-	return false
 }

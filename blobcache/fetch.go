@@ -1,0 +1,336 @@
+package blobcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/hubfs/hubfs/hub"
+)
+
+const (
+	// maxFailures is how often a body may break without fetchUnit bytes between.
+	maxFailures = 6
+	// pauseAhead is how long nothing is fetched ahead after that failed.
+	pauseAhead = 5 * time.Second
+	chunkBytes = 64 << 10 // read from the network before they go to disk
+)
+
+// diskError is a failure of the local disk, in which the network did its part.
+type diskError struct{ err error }
+
+func (e *diskError) Error() string { return "local cache: " + e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
+
+// fetch is one range request under way, with its repetitions. It belongs to the
+// core, and ends by itself. Fields are guarded by core.mu.
+type fetch struct {
+	span
+	file  File
+	pos   int64 // up to where its bytes are here
+	ahead bool  // nobody waited for it when it began
+	done  bool
+	err   error
+}
+
+// demand makes fetches for gaps, as far as none is under way for them, and
+// appends all that they wait for to deps. Needs mu.
+func (k *core) demand(deps []*fetch, gaps []span, file File) []*fetch {
+	for _, gap := range k.uncovered(gaps) {
+		// More than asked: whole units, a longer piece at the start of a file, and
+		// as much of the window of a stream as one request brings.
+		unit, want := k.unit(), gap
+		if gap.off == 0 {
+			want.end = max(want.end, firstFetch)
+		}
+		for _, w := range k.ahead.windows() {
+			if w.off >= gap.off && w.off-gap.off <= streamSlack {
+				want.end = max(want.end, gap.off+k.segment(w.len()))
+			}
+		}
+		want = align(want, unit, k.key.size)
+		for _, s := range k.uncovered(k.part.missing(want)) {
+			if s.off < gap.end && s.end > gap.off {
+				k.startFetch(s, file, false)
+			}
+		}
+	}
+	for _, f := range k.fetches {
+		for _, gap := range gaps {
+			if f.pos < gap.end && f.end > gap.off {
+				deps = append(deps, f)
+				break
+			}
+		}
+	}
+	return deps
+}
+
+// unit and segment: a range of an LFS file costs a request to the storage, which
+// is free; one of a regular file costs quota of the Hub, so they are fewer.
+func (k *core) unit() int64 {
+	if len(k.key.hash) == 64 {
+		return fetchUnit
+	}
+	return 16 * fetchUnit
+}
+
+func (k *core) segment(window int64) int64 {
+	if len(k.key.hash) == 64 {
+		return segment(window)
+	}
+	return maxSegment
+}
+
+// uncovered gives the parts of gaps that no fetch under way will bring. Needs mu.
+func (k *core) uncovered(gaps []span) []span {
+	if len(gaps) == 0 || len(k.fetches) == 0 {
+		return gaps
+	}
+	var coming ranges
+	for _, f := range k.fetches {
+		coming.add(span{f.pos, f.end})
+	}
+	var out []span
+	for _, g := range gaps {
+		out = append(out, coming.missing(g)...)
+	}
+	return out
+}
+
+// pump begins fetches of what the streams will read next. Needs mu.
+func (k *core) pump(file File) {
+	if k.c.offline || k.part == nil || time.Now().Before(k.pauseTo) {
+		return
+	}
+	running := 0
+	for _, f := range k.fetches {
+		if f.ahead {
+			running++
+		}
+	}
+	for _, w := range k.ahead.windows() {
+		seg := k.segment(w.len())
+		for w.end = min(w.end, k.key.size); w.off < w.end; {
+			if running >= aheadPerBlob {
+				return
+			}
+			gaps := k.uncovered(k.part.missing(span{w.off, w.end}))
+			if len(gaps) == 0 {
+				break
+			}
+			// The window's end moves with every read: take a whole segment.
+			off := gaps[0].off
+			want := align(span{off, off + seg}, fetchUnit, k.key.size)
+			want.off = off
+			s := k.uncovered(k.part.missing(want))[0]
+			k.startFetch(s, file, true)
+			running++
+			w.off = s.end
+		}
+	}
+}
+
+// startFetch needs mu.
+func (k *core) startFetch(s span, file File, ahead bool) {
+	f := &fetch{span: s, file: file, pos: s.off, ahead: ahead}
+	k.fetches = append(k.fetches, f)
+	if !k.work(func() { k.run(f) }) {
+		f.done, f.err = true, ErrClosed
+		k.fetches = slices.DeleteFunc(k.fetches, func(g *fetch) bool { return g == f })
+		k.err = ErrClosed
+		k.wake()
+	}
+}
+
+// run is the goroutine of a fetch.
+func (k *core) run(f *fetch) {
+	part := k.partial()
+	err := errors.New("no partial file")
+	if part != nil {
+		err = k.bring(f, part)
+	}
+	k.mu.Lock()
+	f.done, f.err = true, err
+	k.fetches = slices.DeleteFunc(k.fetches, func(g *fetch) bool { return g == f })
+	switch {
+	case k.part == nil || k.err != nil:
+	case err == nil:
+		k.pump(f.file)
+		k.verify()
+	default:
+		k.pauseTo = time.Now().Add(pauseAhead)
+	}
+	k.wake()
+	k.mu.Unlock()
+	if err != nil {
+		k.c.log.Debug("fetch failed", "path", f.file.Path, "repo", f.file.Repo, "off", f.pos, "end", f.end, "err", err)
+		return
+	}
+	if part.needsSync(syncEvery) {
+		if err := part.sync(); err != nil {
+			k.c.log.Warn("partial blob can't be made durable", "hash", k.key.hash, "err", err)
+		}
+	}
+	k.c.limit()
+}
+
+func (k *core) partial() *partialFile {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.part
+}
+
+// bring fetches the range of f into the partial file.
+func (k *core) bring(f *fetch, part *partialFile) error {
+	ctx := k.c.ctx
+	release, err := k.c.slot(ctx, f.ahead)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if k.adopt(ctx) {
+		return nil // somebody else has got all of it meanwhile
+	}
+	return k.stream(ctx, f.file, f.span, func(b []byte, off int64) error {
+		err := part.write(b, off)
+		if isFull(err) && k.c.makeRoom(ctx, k.key.size) {
+			err = part.write(b, off)
+		}
+		if err != nil {
+			return &diskError{err}
+		}
+		k.mu.Lock()
+		f.pos = off + int64(len(b))
+		k.wake()
+		k.mu.Unlock()
+		return nil
+	})
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// slot waits for one of the global places for a fetch.
+func (c *Cache) slot(ctx context.Context, ahead bool) (release func(), err error) {
+	if c.offline {
+		return nil, hub.ErrOffline
+	}
+	chans := []chan struct{}{c.slots}
+	if ahead {
+		chans = []chan struct{}{c.ahead, c.slots}
+	}
+	for i, ch := range chans {
+		select {
+		case ch <- struct{}{}:
+		case <-ctx.Done():
+			for _, ch := range chans[:i] {
+				<-ch
+			}
+			return nil, ctx.Err()
+		case <-c.ctx.Done():
+			for _, ch := range chans[:i] {
+				<-ch
+			}
+			return nil, ErrClosed
+		}
+	}
+	c.stats.fetches.Add(1)
+	return func() {
+		c.stats.fetches.Add(-1)
+		for _, ch := range chans {
+			<-ch
+		}
+	}, nil
+}
+
+// stream gives all bytes of s to sink, in order. Where a body breaks it goes on
+// from there, as long as there is progress.
+func (k *core) stream(ctx context.Context, file File, s span, sink func(b []byte, off int64) error) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	failures, mark := 0, s.off
+	for pos := s.off; ; {
+		body, err := k.openRange(ctx, file, span{pos, s.end})
+		if err != nil {
+			return k.closedError(ctx, err) // retried inside, as far as that helps
+		}
+		for pos < s.end && err == nil {
+			var n int
+			b := (*buf)[:min(int64(len(*buf)), s.end-pos)]
+			n, err = io.ReadAtLeast(body, b, min(chunkBytes, len(b)))
+			if n > 0 {
+				k.c.stats.fetched.Add(int64(n))
+				if err := sink(b[:n], pos); err != nil {
+					body.Close()
+					return err
+				}
+				pos += int64(n)
+			}
+		}
+		body.Close()
+		if pos == s.end {
+			return nil
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("the answer ended early: %w", hub.ErrUnavailable)
+		}
+		if pos-mark >= fetchUnit {
+			failures, mark = 0, pos
+		}
+		failures++
+		if failures > maxFailures || !errors.Is(err, hub.ErrUnavailable) || ctx.Err() != nil {
+			return k.closedError(ctx, err)
+		}
+		k.c.stats.retries.Add(1)
+		if failures > 1 {
+			if err := pause(ctx, failures-1); err != nil {
+				return k.closedError(ctx, err)
+			}
+		}
+	}
+}
+
+// closedError is ErrClosed for what Cache.Close has cut off.
+func (k *core) closedError(ctx context.Context, err error) error {
+	if ctx == k.c.ctx && ctx.Err() != nil {
+		return ErrClosed
+	}
+	return err
+}
+
+// pause waits before repetition n, from 1: 50 ms doubled each time, up to 2 s,
+// more or less.
+func pause(ctx context.Context, n int) error {
+	d := min(50*time.Millisecond<<(n-1), 2*time.Second)
+	t := time.NewTimer(d/2 + rand.N(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// direct reads past the disk, for one reader.
+func (k *core) direct(ctx context.Context, file File, p []byte, off int64) (int, error) {
+	release, err := k.c.slot(ctx, false)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	k.c.stats.uncached.Add(1)
+	n := 0
+	err = k.stream(ctx, file, span{off, off + int64(len(p))}, func(b []byte, at int64) error {
+		n += copy(p[at-off:], b)
+		return nil
+	})
+	return n, err
+}
