@@ -102,13 +102,14 @@ func (c *Cache) isOpen(hash string) bool {
 
 // VerifyResult is the check of one blob of the shared cache.
 type VerifyResult struct {
-	Repo    string `json:"repo"`
-	Hash    string `json:"hash"`
-	Path    string `json:"path"` // on local disk
-	Size    int64  `json:"size"`
-	OK      bool   `json:"ok"`
-	Removed bool   `json:"removed"`         // a bad blob, with its links
-	Err     string `json:"error,omitempty"` // why it couldn't be checked or removed
+	Repo    hub.Repo `json:"-"`
+	Name    string   `json:"repo"`
+	Hash    string   `json:"hash"`
+	Path    string   `json:"path"` // on local disk
+	Size    int64    `json:"size"`
+	OK      bool     `json:"ok"`
+	Removed bool     `json:"removed"`         // a bad blob, with its links
+	Err     string   `json:"error,omitempty"` // why it couldn't be checked or removed
 }
 
 // VerifyOptions choose what Verify does.
@@ -158,7 +159,7 @@ func (c *Cache) Verify(ctx context.Context, opts VerifyOptions, report func(Veri
 }
 
 func (c *Cache) verifyBlob(ctx context.Context, repo hub.Repo, b hub.CachedBlob, remove bool) VerifyResult {
-	r := VerifyResult{Repo: repo.String(), Hash: b.ETag, Path: b.Path, Size: b.Size}
+	r := VerifyResult{Repo: repo, Name: repo.String(), Hash: b.ETag, Path: b.Path, Size: b.Size}
 	f, err := os.Open(b.Path)
 	if err != nil {
 		r.Err = err.Error()
