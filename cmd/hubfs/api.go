@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -118,8 +117,7 @@ func caller(c *cli.Context, m *control.Method) (call func(context.Context, map[s
 
 // paramError makes a wrong parameter a wrong usage.
 func paramError(method string, err error) error {
-	var e *control.Error
-	if errors.As(err, &e) && e.Kind == control.KindBadParameter {
+	if err != nil && control.AsError(err).Kind == control.KindBadParameter {
 		return usagef("%v; see: hubfs api %s --help", err, method)
 	}
 	return err

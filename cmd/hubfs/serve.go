@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -169,7 +168,9 @@ func serveNetwork(c *cli.Context) (localhub.Network, error) {
 		return n, err
 	}
 	if faults := c.StringSlice("fault"); len(faults) > 0 {
-		return n, errors.New("--fault: not finished")
+		if n.Faults, err = localhub.ParseFaults(strings.Join(faults, ",")); err != nil {
+			return n, usagef("--fault: %v", err)
+		}
 	}
 	return n, nil
 }
