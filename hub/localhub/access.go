@@ -1,6 +1,7 @@
 package localhub
 
 import (
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,6 +26,19 @@ func (h *Hub) authenticate(r *http.Request) (*userRec, *tokenRec, error) {
 		}
 	}
 	return nil, nil, fail(http.StatusUnauthorized, "Invalid credentials in Authorization header")
+}
+
+// rateKey is whose quota a request is counted against: a user's, or an
+// address's.
+func (h *Hub) rateKey(r *http.Request) string {
+	if _, t, err := h.authenticate(r); err == nil && t != nil {
+		return "user " + t.User
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return "address " + host
 }
 
 // caller is who makes a request. Its zero value is nobody.

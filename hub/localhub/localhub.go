@@ -20,6 +20,8 @@ type Options struct {
 	Users []User
 	// Network makes the Hub behave like a bad network. See SetNetwork.
 	Network Network
+	// RateLimits are what everybody may ask for. The zero value is no limit.
+	RateLimits RateLimits
 	// PageSize is the number of entries in one page of a tree or of a listing of
 	// repositories; 0 means 1,000. Pages of a tree with commits, and of commits,
 	// are a twentieth of it.
@@ -83,9 +85,11 @@ func New(o Options) (*Hub, error) {
 		st.close()
 		return nil, err
 	}
+	limiter := newRateLimiter(o.RateLimits)
 	h.api = map[string]http.Handler{}
 	for _, class := range []string{ClassAPI, ClassResolve, ClassCommit, ClassContent} {
-		h.api[class] = h.count(h.network.wrap(http.HandlerFunc(h.serveAPI), class), class)
+		api := limiter.wrap(http.HandlerFunc(h.serveAPI), class, h.rateKey)
+		h.api[class] = h.count(h.network.wrap(api, class), class)
 	}
 	h.content = h.count(h.network.wrap(http.HandlerFunc(h.serveContent), ClassContent), ClassContent)
 	return h, nil

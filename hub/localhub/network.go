@@ -200,11 +200,11 @@ func (n *network) refuse(w http.ResponseWriter, r *http.Request, class string) b
 	switch {
 	case n.strikes(FaultStatus429):
 		w.Header().Set("Retry-After", "1")
-		refusal(w, http.StatusTooManyRequests, "", "You are sending too many requests. Try again in 1 second.")
+		refusal(w, http.StatusTooManyRequests, "You are sending too many requests. Try again in 1 second.")
 	case n.strikes(FaultStatus503):
-		refusal(w, http.StatusServiceUnavailable, "", "The service is unavailable for the moment. Try again later.")
+		refusal(w, http.StatusServiceUnavailable, "The service is unavailable for the moment. Try again later.")
 	case class == ClassContent && n.strikes(FaultExpireURL):
-		refusal(w, http.StatusForbidden, "", "Request has expired")
+		refusal(w, http.StatusForbidden, "Request has expired")
 	case r.Method != http.MethodGet && n.strikes(FaultReset):
 		reset(w) // a request that writes is reset before it is looked at
 	default:
@@ -214,10 +214,7 @@ func (n *network) refuse(w http.ResponseWriter, r *http.Request, class string) b
 }
 
 // refusal is an error in the form of the Hub's.
-func refusal(w http.ResponseWriter, status int, code, message string) {
-	if code != "" {
-		w.Header().Set("X-Error-Code", code)
-	}
+func refusal(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("X-Error-Message", message)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
@@ -229,7 +226,7 @@ func (n *network) loseCommit(w http.ResponseWriter, r *http.Request, next http.H
 	switch {
 	case n.strikes(FaultLanded500):
 		next.ServeHTTP(&unheard{header: http.Header{}}, r)
-		refusal(w, http.StatusInternalServerError, "", "Internal Server Error")
+		refusal(w, http.StatusInternalServerError, "Internal Server Error")
 	case n.strikes(FaultLostAnswer):
 		next.ServeHTTP(&unheard{header: http.Header{}}, r)
 		reset(w)
