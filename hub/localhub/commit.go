@@ -84,7 +84,7 @@ func (d *draft) addLFS(path, oid string, size int64) error {
 	}
 	stored, err := d.h.lfs.size(oid)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && size >= 0 && size != stored {
-		return fail(http.StatusUnprocessableEntity, "LFS pointer pointed to a file that does not exist: %s", oneLine(path))
+		return noLFSObject(path)
 	}
 	if err != nil {
 		return err

@@ -100,6 +100,15 @@ var contentRoutes = map[string]func(url.Values) methods{
 	"lfs": func(q url.Values) methods {
 		return methods{http.MethodGet: func(c *call) error { return c.download(q) }}
 	},
+	"put": func(q url.Values) methods {
+		return methods{http.MethodPut: func(c *call) error { return c.putObject(q) }}
+	},
+	"part": func(q url.Values) methods {
+		return methods{http.MethodPut: func(c *call) error { return c.putPart(q) }}
+	},
+	"complete": func(q url.Values) methods {
+		return methods{http.MethodPost: func(c *call) error { return c.completeUpload(q) }}
+	},
 }
 
 func (c *call) download(q url.Values) error {

@@ -124,7 +124,7 @@ func (c *call) tree() error {
 	if err != nil {
 		return err
 	}
-	dir, err := c.arg(0)
+	dir, err := c.arg()
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (c *call) file(raw bool) error {
 	if err != nil {
 		return err
 	}
-	name, err := c.arg(0)
+	name, err := c.arg()
 	if err != nil {
 		return err
 	}

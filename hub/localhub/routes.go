@@ -39,20 +39,35 @@ var apiVerbs = map[string]verb{
 	"refs":       {getOnly((*call).refs), 0, 0},
 	"paths-info": {postOnly((*call).pathsInfo), 1, -1},
 	"auth-check": {getOnly((*call).authCheck), 0, 1},
+
+	"preupload":       {postOnly((*call).preupload), 1, -1},
+	"commit":          {postOnly((*call).commit), 1, -1},
+	"branch":          {methods{http.MethodPost: (*call).createBranch, http.MethodDelete: (*call).deleteBranch}, 1, -1},
+	"tag":             {methods{http.MethodPost: (*call).createTag, http.MethodDelete: (*call).deleteTag}, 1, -1},
+	"super-squash":    {postOnly((*call).superSquash), 1, -1},
+	"settings":        {methods{http.MethodPut: (*call).settings}, 0, 0},
+	"duplicate":       {postOnly((*call).duplicate), 0, 0},
+	"xet-read-token":  {getOnly((*call).noXet), 1, -1},
+	"xet-write-token": {getOnly((*call).noXet), 1, -1},
 }
 
 // webVerbs are the routes below /{id}, /datasets/{id} and /spaces/{id}.
 var webVerbs = map[string]verb{
 	"resolve": {getOnly((*call).resolveFile), 2, -1},
 	"raw":     {getOnly((*call).rawFile), 2, -1},
+	"info":    {postOnly((*call).lfs), 3, 3}, // of {id}.git
 }
 
 // fixed are the routes with a path of their own.
 var fixed = map[string]methods{
-	"api/whoami-v2": getOnly((*call).whoami),
-	"api/models":    getOnly(func(c *call) error { return c.listRepos(Model) }),
-	"api/datasets":  getOnly(func(c *call) error { return c.listRepos(Dataset) }),
-	"api/spaces":    getOnly(func(c *call) error { return c.listRepos(Space) }),
+	"api/whoami-v2":     getOnly((*call).whoami),
+	"api/validate-yaml": postOnly((*call).validateYAML),
+	"api/repos/create":  postOnly((*call).createRepo),
+	"api/repos/delete":  {http.MethodDelete: (*call).deleteRepo},
+	"api/repos/move":    postOnly((*call).moveRepo),
+	"api/models":        getOnly(func(c *call) error { return c.listRepos(Model) }),
+	"api/datasets":      getOnly(func(c *call) error { return c.listRepos(Dataset) }),
+	"api/spaces":        getOnly(func(c *call) error { return c.listRepos(Space) }),
 }
 
 func noRoute() *Error {
@@ -128,6 +143,10 @@ func (c *call) repoRoute(typ string, segs []string, verbs map[string]verb, bare 
 		for i, s := range segs[:n] {
 			parts[i], _ = url.PathUnescape(s)
 		}
+		if bare == nil {
+			// git's own address of a repository; no id ends so.
+			parts[n-1] = strings.TrimSuffix(parts[n-1], ".git")
+		}
 		id := strings.Join(parts, "/")
 		if slices.Contains(parts, "") || strings.Count(id, "/") != n-1 {
 			continue
@@ -193,12 +212,9 @@ func (c *call) redirectRenamed(rec *repoRec, segs []string, idLen int) error {
 	return nil
 }
 
-// arg is the decoded segments from i on, joined by slashes.
-func (c *call) arg(i int) (string, error) {
-	if i >= len(c.segs) {
-		return "", nil
-	}
-	s, err := url.PathUnescape(strings.Join(c.segs[i:], "/"))
+// arg is what is left of the segments, decoded and joined by slashes.
+func (c *call) arg() (string, error) {
+	s, err := url.PathUnescape(strings.Join(c.segs, "/"))
 	if err != nil {
 		return "", badRequest("The path isn't well formed")
 	}

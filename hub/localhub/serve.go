@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -78,14 +79,28 @@ func (c *call) do(m methods) error {
 // refuse answers with an error.
 func (c *call) refuse(ctx context.Context, err error) {
 	var e *Error
-	if !errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		e = badRequest("The body ends too early")
+	case errors.Is(err, syscall.ENOSPC):
+		e = &Error{Status: http.StatusInsufficientStorage, Code: "InsufficientStorage", Message: "The Hub's disk is full"}
+	default:
 		e = &Error{Status: http.StatusInternalServerError, Code: "InternalServerError", Message: "Internal error of the Hub"}
 		if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 			c.h.log.ErrorContext(ctx, "request failed", "method", c.r.Method, "path", c.r.URL.EscapedPath(), "error", err)
 		}
 	}
+	// A client that still sends its body would not read the answer if the
+	// connection were closed on it.
+	if c.r.ContentLength != 0 && ctx.Err() == nil {
+		_, _ = io.CopyN(io.Discard, c.r.Body, maxDrain)
+	}
 	writeError(c.w, e)
 }
+
+// maxDrain is how much of a body is read for the sake of the answer.
+const maxDrain = 64 << 20
 
 // writeError sends an error as the Hub does: in headers, for HEAD has no body,
 // and as a JSON object.
