@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // wholeDir holds whole blobs that the shared cache can't take.
@@ -117,6 +119,9 @@ func (k *core) use(ctx context.Context, path string) bool {
 func (k *core) becomeWhole(file *sharedFile, path string) {
 	k.mu.Lock()
 	data := k.data
+	// Eviction by another process leaves a locked file alone. One of a file system
+	// without locks is readable still, after it lost its name.
+	_ = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	if k.err != nil || k.whole != nil {
 		k.mu.Unlock()
 		file.release()
