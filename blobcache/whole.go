@@ -297,7 +297,11 @@ func (k *core) verdict(part *partialFile, data *sharedFile) {
 	k.mu.Unlock()
 	path, err := k.c.keep(k.c.ctx, files[0], part, data)
 	if err != nil {
-		k.c.log.Warn("whole blob can't be given its name", "path", files[0].Path, "repo", files[0].Repo, "err", err)
+		k.c.log.Warn("whole blob isn't in the shared cache", "path", files[0].Path, "repo", files[0].Repo, "err", err)
+	}
+	if path == "" { // it stays a partial file, of which nothing is missing
+		_ = part.sync()
+		part.closeJournal()
 	}
 	file := data.acquire()
 	if f, err := os.Open(path); err == nil { // a copy, if that is on another file system
