@@ -107,6 +107,8 @@ func (d *CacheDir) Lookup(r Repo, revision, path string) (string, error) {
 	commit := revision
 	if c, err := d.ReadRef(r, revision); err == nil {
 		commit = c
+	} else if !isHex(revision, 40) {
+		return "", fmt.Errorf("%s at %s isn't in the cache: %w", path, revision, err)
 	}
 	file, err := d.SnapshotPath(r, commit, path)
 	if err != nil {

@@ -32,12 +32,10 @@ func (c *Client) commitOne(ctx context.Context, repo Repo, revision, summary str
 	if opts == nil {
 		opts = &CommitOptions{}
 	}
-	return c.commitSettled(ctx, repo, revision, opts.input(summary, []Operation{op}))
+	return c.CreateCommit(ctx, repo, revision, opts.input(summary, []Operation{op}))
 }
 
-// UploadFile adds or replaces one file. Where the answer to the commit doesn't
-// say whether it landed, it looks before it sends again; only if that doesn't tell
-// either, the error is ErrAmbiguousCommit.
+// UploadFile adds or replaces one file.
 func (c *Client) UploadFile(ctx context.Context, repo Repo, revision, path string, content ContentSource, opts *CommitOptions) (*CommitInfo, error) {
 	clean, err := repoPath(path)
 	if err != nil {
@@ -130,8 +128,7 @@ type UploadFolderOptions struct {
 // UploadFolder adds the files of a local folder, hidden ones included. Links to
 // files are taken as files; linked folders are not entered. It is one commit,
 // unless the Hub's limits ask for several, which are then put one on the other;
-// the last is returned. After an error some of several may have been made. A
-// commit that may have landed is treated as UploadFile does.
+// the last is returned. After an error some of several may have been made.
 func (c *Client) UploadFolder(ctx context.Context, repo Repo, revision, folder string, opts *UploadFolderOptions) (*CommitInfo, error) {
 	if opts == nil {
 		opts = &UploadFolderOptions{}
@@ -187,7 +184,7 @@ func (c *Client) commitInParts(ctx context.Context, repo Repo, revision string, 
 		parts = SplitOperations(ops, limits)
 	}
 	if len(parts) <= 1 {
-		return c.commitSettled(ctx, repo, revision, in)
+		return c.CreateCommit(ctx, repo, revision, in)
 	}
 	var sum CommitInfo
 	for i, part := range parts {
@@ -199,7 +196,7 @@ func (c *Client) commitInParts(ctx context.Context, repo Repo, revision string, 
 				in.Mark = fmt.Sprintf("%s-%d", opts.Mark, i+1)
 			}
 		}
-		info, err := c.commitSettled(ctx, repo, revision, in)
+		info, err := c.CreateCommit(ctx, repo, revision, in)
 		if err != nil {
 			return nil, err
 		}
