@@ -168,23 +168,18 @@ func (c *Cache) Open(f File) (*Blob, error) {
 // files outside of all locks.
 func (c *Cache) leave(k *core) {
 	c.mu.Lock()
-	if !k.idle() {
+	if c.cores[k.key] != k || !k.idle() {
 		c.mu.Unlock()
 		return
 	}
-	var held chan struct{}
-	if c.cores[k.key] == k { // else it has failed, and is forgotten already
-		delete(c.cores, k.key)
-		held = make(chan struct{})
-		c.held[k.key.hash] = held
-	}
+	delete(c.cores, k.key)
+	ch := make(chan struct{})
+	c.held[k.key.hash] = ch
 	c.mu.Unlock()
 	if err := k.shut(syncAtClose); err != nil {
 		c.log.Warn("partial blob can't be made durable", "hash", k.key.hash, "err", err)
 	}
-	if held != nil {
-		c.release(k.key.hash, held)
-	}
+	c.release(k.key.hash, ch)
 }
 
 // forget takes a core out of the table while it has handles: the next Open

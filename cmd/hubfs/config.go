@@ -94,15 +94,6 @@ func parseSize(flag, s string) (int64, error) {
 	return int64(n), nil
 }
 
-// parseRate reads bytes a second, such as 25MB/s.
-func parseRate(flag, s string) (int64, error) {
-	n, err := parseSize(flag, strings.TrimSuffix(s, "/s"))
-	if err != nil {
-		return 0, usagef("--%s: %q is no rate; write for example 25MB/s", flag, s)
-	}
-	return n, nil
-}
-
 // api is what methods run on outside of a mount.
 func (cfg *config) api() (*control.API, error) {
 	client, err := cfg.client(cfg.Token)

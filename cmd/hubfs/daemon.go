@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 )
 
 // readyFD names, in the daemon's environment, the descriptor on which it says how its start went.
@@ -64,6 +65,9 @@ func startDaemon(c *cli.Context, p *mountPlan) error {
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// What else this command inherited, such as the lock of a script, isn't the daemon's to hold. Kernels
+	// before 5.11 can't say so; there it stays as it was.
+	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	if err := cmd.Start(); err != nil {
 		w.Close()
 		return fmt.Errorf("start the daemon: %w", err)

@@ -53,7 +53,11 @@ func openLocal(ctx context.Context, opts localhub.Options, apiAddr, contentAddr,
 	if s.ContentURL == "" {
 		s.ContentURL = "http://" + cListener.Addr().String()
 	}
-	h.SetContentURL(s.ContentURL)
+	if err := h.SetContentURL(s.ContentURL); err != nil {
+		apiListener.Close()
+		cListener.Close()
+		return nil, errors.Join(err, h.Close())
+	}
 	log := slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	if opts.Logger != nil {
 		log = slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)

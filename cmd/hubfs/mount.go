@@ -145,7 +145,7 @@ func idFlag(c *cli.Context, name string) (*uint32, error) {
 }
 
 // serveMount mounts, says so, and serves until the mount is gone.
-func serveMount(c *cli.Context, p *mountPlan) error {
+func serveMount(c *cli.Context, p *mountPlan) (err error) {
 	level := slog.LevelInfo
 	if c.Bool("debug") {
 		level = slog.LevelDebug
@@ -166,7 +166,7 @@ func serveMount(c *cli.Context, p *mountPlan) error {
 	if err != nil {
 		return err
 	}
-	defer cache.Close()
+	defer func() { err = errors.Join(err, cache.Close()) }()
 	// The socket comes first: of two daemons for one folder, one ends here.
 	listener, err := control.Listen(c.Context, p.dir)
 	if err != nil {
@@ -181,8 +181,10 @@ func serveMount(c *cli.Context, p *mountPlan) error {
 		listener.Close()
 		return err
 	}
+	asking, stopAsking := context.WithCancel(c.Context)
+	defer stopAsking()
 	server := control.Serve(listener, control.ServerOptions{
-		API: p.cfg.apiOn(client, cache), Mount: m, Cache: cache, Logger: log, User: tokenOwner(c.Context, client, p.cfg),
+		API: p.cfg.apiOn(client, cache), Mount: m, Cache: cache, Logger: log, User: tokenOwner(asking, client, cache, p.cfg),
 	})
 	reportReady(c, fmt.Sprintf("mounted %s at %s (read-only)", p.describe(), p.dir))
 
@@ -204,20 +206,34 @@ func (p *mountPlan) describe() string {
 	return p.source.String()
 }
 
-// tokenOwner asks who the token belongs to, while the mount is made and after it: nobody waits for it.
-func tokenOwner(ctx context.Context, client *hub.Client, cfg *config) func() string {
+// ownerAge is how long it is remembered whose a token is.
+const ownerAge = 24 * time.Hour
+
+// tokenOwner finds out whose the token is, while the mount is made and after it: nobody waits for it. The
+// Hub wants to be asked this rarely, so the answer is kept.
+func tokenOwner(ctx context.Context, client *hub.Client, cache *blobcache.Cache, cfg *config) func() string {
 	var owner atomic.Value
 	owner.Store("")
 	go func() {
-		if token, err := cfg.Token.Token(ctx); err != nil || token == "" || cfg.Offline {
+		token, err := cfg.Token.Token(ctx)
+		if err != nil || token == "" {
+			return
+		}
+		key := cfg.Endpoint + " " + shortHash(token)
+		var name string
+		if at, ok := cache.Record("owner", key, &name); ok && (cfg.Offline || time.Since(at) < ownerAge) {
+			owner.Store(name)
 			return
 		}
 		who, err := client.WhoAmI(hub.WithBackground(ctx))
 		if err != nil {
-			cfg.Logger.Info("whose token it is isn't known", "err", err)
+			cfg.Logger.Info("it isn't known whose the token is", "err", err)
 			return
 		}
 		owner.Store(who.Name)
+		if err := cache.PutRecord("owner", key, who.Name); err != nil {
+			cfg.Logger.Info("whose the token is can't be kept", "err", err)
+		}
 	}()
 	return func() string { return owner.Load().(string) }
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -87,6 +88,9 @@ func runServe(c *cli.Context) error {
 	printLines(c.App.Writer,
 		fmt.Sprintf("serving %s at %s (large files from %s)", root, s.URL, s.ContentURL),
 		fmt.Sprintf("try: HF_ENDPOINT=%s HF_TOKEN=... hubfs api whoami", s.URL))
+	if len(network.Faults) > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "hubfs: faults are on; --seed %d repeats them\n", network.Seed)
+	}
 	if len(users) == 0 {
 		fmt.Fprintln(c.App.ErrWriter, "hubfs: no user was given; if this Hub has none yet, nobody can write to it: --users-file FILE or --user NAME=TOKEN")
 	}
@@ -160,12 +164,17 @@ func parseUser(s string) (localhub.User, bool) {
 
 func serveNetwork(c *cli.Context) (localhub.Network, error) {
 	n := localhub.Network{Latency: c.Duration("latency"), URLTTL: c.Duration("url-ttl"), Seed: c.Int64("seed")}
-	var err error
-	if n.Bandwidth, err = parseRate("bandwidth", c.String("bandwidth")); err != nil {
-		return n, err
+	if !c.IsSet("seed") {
+		n.Seed = rand.Int64()
 	}
-	if n.ConnectionBandwidth, err = parseRate("connection-bandwidth", c.String("connection-bandwidth")); err != nil {
-		return n, err
+	var err error
+	for name, rate := range map[string]*int64{"bandwidth": &n.Bandwidth, "connection-bandwidth": &n.ConnectionBandwidth} {
+		if !c.IsSet(name) {
+			continue
+		}
+		if *rate, err = localhub.ParseBandwidth(c.String(name)); err != nil {
+			return n, usagef("--%s: %v", name, err)
+		}
 	}
 	if faults := c.StringSlice("fault"); len(faults) > 0 {
 		if n.Faults, err = localhub.ParseFaults(strings.Join(faults, ",")); err != nil {

@@ -35,7 +35,12 @@ func warmCommand() *cli.Command {
 			if _, _, err := control.FindMount(path); err != nil {
 				return err
 			}
-			n, bytes, err := warm(c.Context, path, progress(c.App.ErrWriter))
+			cfg, err := loadConfig(c)
+			if err != nil {
+				return err
+			}
+			bar := progress(c.App.ErrWriter, !cfg.DisableProgress)
+			n, bytes, err := warm(c.Context, path, bar)
 			if err != nil {
 				return err
 			}
@@ -124,10 +129,10 @@ func readThrough(ctx context.Context, path string, w io.Writer) error {
 	return ctx.Err()
 }
 
-// progress is a bar on a terminal, and silent elsewhere and where the environment asks for it.
-func progress(w io.Writer) *progressbar.ProgressBar {
+// progress is a bar on a terminal, and silent elsewhere and where it isn't wanted.
+func progress(w io.Writer, wanted bool) *progressbar.ProgressBar {
 	f, ok := w.(*os.File)
-	visible := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("HF_HUB_DISABLE_PROGRESS_BARS") == ""
+	visible := wanted && ok && term.IsTerminal(int(f.Fd()))
 	return progressbar.NewOptions64(0,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionSetVisibility(visible),
