@@ -1,2 +1,59 @@
-// Package fs shows repositories of the Hub as a FUSE file system.
+// Package fs shows repositories of the Hub as a FUSE file system: the whole Hub,
+// or one tree of one repository.
+//
+// # Nodes
+//
+//	upperNode  a directory above the trees, with a shelf behind it: the root, a
+//	           type of repositories, a namespace
+//	linkNode   a symbolic link to where something really stands
+//	dirNode    a directory of a tree; the same node at every commit
+//	fileNode   a file with one content and one date; with others, another node
+//	           of the same inode number
+//
+// A tree (a repository at a revision) has one directory in a mount, since the
+// kernel moves a directory that answers to two names. All other spellings are
+// links to it: other letter case, the default branch by name, former names,
+// abbreviated commits. What a name means is in names.go and shelf.go.
+//
+// # Who owns what
+//
+// The catalog owns what is known of namespaces and repositories. A repo owns the
+// references of a repository, as the Hub told them last. A tree owns the snapshot
+// that it shows, and knows all directories that the kernel may remember names of.
+// A snapshot is a commit and never changes, nor do the listings in it, which are
+// the cache's, by Git's tree ids. All of these live as long as the mount; what
+// grows with the number of files, nodes and views of directories, lives as long as
+// the kernel remembers them.
+//
+// Everything that is asked of the Hub is asked in a flight: once for all who want
+// to know it, by a goroutine of the mount. The kernel's requests only wait, and
+// leave when their caller is dying.
+//
+// # What the kernel remembers
+//
+// In trees everything, for ever: names, that a name isn't there, attributes, pages.
+// A file's attributes and pages can't change, so only names and directories have to
+// be taken back, when a tree moves to another commit (move.go). A tree of a commit
+// never moves. Branches and tags are polled with one request for a repository
+// (poll.go). Above the trees the kernel remembers for a minute, and never that a
+// name isn't there; the catalog remembers that for ten seconds.
+//
+// # Locks
+//
+// In this order: catalog.mu, repo.mu, tree.mu, then go-fuse's own. reports.mu,
+// flight.mu and Mount.spawning are leaves, but that flight.mu is held while
+// spawning is taken. No lock is held during I/O, while waiting for the Hub, or while
+// the kernel is told something: it may keep us waiting for a request that needs
+// the lock. repo.looking is no lock but a turn, held by whoever asks for the
+// references and acts upon them; no request of the kernel waits for it, except to
+// wake a tree that nobody has used for long.
+//
+// # After the process dies at any line
+//
+// Nothing in this package is kept on disk but records and listings in the cache:
+// the references as they were last seen, names, dates, folders. Each is written
+// whole or not at all, and each is only what the Hub said once. The next mount
+// starts from them where the Hub can't be reached, and else asks. Inode numbers
+// are made from names, so they are the same again. The mount point of a dead
+// process answers ENOTCONN until it is unmounted; New says how.
 package fs

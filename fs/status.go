@@ -1,6 +1,11 @@
 package fs
 
-import "time"
+import (
+	"cmp"
+	"os"
+	"slices"
+	"time"
+)
 
 // Status is what a mount tells about itself.
 type Status struct {
@@ -35,4 +40,41 @@ type AccessError struct {
 	Path  string    `json:"path"` // in the mount
 	Error string    `json:"error"`
 	At    time.Time `json:"at"`
+}
+
+// Status tells what is mounted and how it is. It asks nobody.
+func (m *Mount) Status() Status {
+	s := Status{
+		Dir: m.dir, PID: os.Getpid(), Source: m.opts.Source.String(), Endpoint: m.hub.Endpoint(),
+		User: cmp.Or(m.opts.User, m.catalog.userName()), ReadOnly: true, Offline: m.opts.Offline,
+		Branches: []BranchStatus{}, Errors: m.reports.refusals(),
+	}
+	for _, r := range m.catalog.allRepos() {
+		for _, t := range r.allTrees() {
+			if b, ok := t.branchStatus(); ok {
+				s.Branches = append(s.Branches, b)
+			}
+		}
+	}
+	slices.SortFunc(s.Branches, func(a, b BranchStatus) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.Revision, b.Revision))
+	})
+	return s
+}
+
+// branchStatus tells about a tree that somebody has looked at.
+func (t *tree) branchStatus() (BranchStatus, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := BranchStatus{
+		Repo: t.repo.id.ID, Type: string(t.repo.id.Type), Revision: t.status.revision,
+		Pinned: t.fixed || t.repo.m.opts.Pin, PolledAt: t.status.polledAt,
+	}
+	if s := t.snap.Load(); s != nil {
+		b.Head = s.commit
+	}
+	if t.status.err != nil {
+		b.Error = t.status.err.Error()
+	}
+	return b, b.Head != "" || b.Error != ""
 }

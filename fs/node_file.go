@@ -1,0 +1,114 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/hubfs/hubfs/blobcache"
+)
+
+// fileNode is a file with the content and date that it had when it was looked up.
+// With others, it is another node.
+type fileNode struct {
+	fs.Inode
+	readOnly
+	dir    *dirNode
+	entry  blobcache.Entry
+	commit string // one in which it is so
+}
+
+var (
+	_ fs.NodeOpener      = (*fileNode)(nil)
+	_ fs.NodeGetattrer   = (*fileNode)(nil)
+	_ fs.NodeGetxattrer  = (*fileNode)(nil)
+	_ fs.NodeListxattrer = (*fileNode)(nil)
+	_ fs.NodeStatfser    = (*fileNode)(nil)
+)
+
+func (f *fileNode) path() string { return joinPath(f.dir.path, f.entry.Name) }
+
+// lastCommit is the newest commit that is known to have this content: commits can
+// vanish from the Hub, when a history is squashed for instance.
+func (f *fileNode) lastCommit() string {
+	if v := f.dir.t.shown(f.dir.path); v != nil {
+		if e, ok := v.listing.Find(f.entry.Name); ok && sameContent(e, &f.entry) {
+			return v.snap.commit
+		}
+	}
+	return f.commit
+}
+
+// blob is the content, as the cache knows it.
+func (f *fileNode) blob() blobcache.File {
+	return blobcache.File{
+		Repo: f.dir.t.repo.id, Revision: f.dir.t.revision(), Commit: f.lastCommit(),
+		Path: f.path(), Hash: f.entry.Hash(), Size: f.entry.Size,
+	}
+}
+
+// Getattr answers for ever.
+func (f *fileNode) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	f.dir.t.repo.m.owner.fileAttr(&out.Attr, &f.entry)
+	out.SetTimeout(forever)
+	return 0
+}
+
+// Open needs no request. The pages of former handles are good, and closing needs
+// no word.
+func (f *fileNode) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	if flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0 {
+		return nil, 0, syscall.EROFS
+	}
+	b, err := f.dir.t.repo.m.cache.Open(f.blob())
+	if err != nil {
+		return nil, 0, f.fail("open", err)
+	}
+	return &fileHandle{f: f, blob: b}, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
+}
+
+// Statfs is that of the directory.
+func (f *fileNode) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno { return statfs(out) }
+
+// fail turns an error about content into an errno. That the Hub has it no more is
+// no statement about the name.
+func (f *fileNode) fail(op string, err error) syscall.Errno {
+	no := f.dir.t.repo.m.fail(op, f.dir.t, f.path(), err)
+	if no == syscall.ENOENT {
+		return syscall.ESTALE
+	}
+	return no
+}
+
+// fileHandle is an open file.
+type fileHandle struct {
+	f    *fileNode
+	blob *blobcache.Blob
+}
+
+var (
+	_ fs.FileReader   = (*fileHandle)(nil)
+	_ fs.FileReleaser = (*fileHandle)(nil)
+)
+
+// Read fills dest or fails: the kernel takes a short answer for the end of the
+// file, and would shrink it.
+func (h *fileHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	c, end := newCall(ctx, h.f.dir.t.repo.m.ctx)
+	defer end()
+	n, err := h.blob.ReadAt(c, dest, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, h.f.fail("read", err)
+	}
+	return fuse.ReadResultData(dest[:n]), 0
+}
+
+// Release ends the handle. Nobody hears of an error.
+func (h *fileHandle) Release(context.Context) syscall.Errno {
+	h.blob.Close()
+	return 0
+}

@@ -1,0 +1,306 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/hubfs/hubfs/blobcache"
+	"github.com/hubfs/hubfs/hub"
+)
+
+// noOID stands for the id of a root folder, which the Hub doesn't give.
+var noOID blobcache.OID
+
+// snapshot is a tree at one commit. It doesn't change, but for the date, which is
+// learnt with the first listing.
+type snapshot struct {
+	commit string
+	date   atomic.Int64 // of the commit, Unix seconds; 0 is unknown
+	// before is the commit that was shown before this one, "" if none is known:
+	// what is the same there keeps its date.
+	before string
+}
+
+// view is a directory in a snapshot. It doesn't change.
+type view struct {
+	snap    *snapshot
+	oid     blobcache.OID
+	mtime   int64
+	listing *blobcache.Listing
+	gone    bool // the snapshot has no such directory
+}
+
+// gone is a view of what isn't there.
+func goneView(s *snapshot) *view {
+	return &view{snap: s, listing: new(blobcache.Listing), gone: true}
+}
+
+// tree is a repository at a revision. It lives as long as the mount.
+//
+// The kernel is told to remember names for ever, so the tree has to know every
+// directory in which it may remember some: those are in dirs, with the view that
+// the kernel's memory is of. A move to another commit compares just these.
+type tree struct {
+	repo *repo
+	name string // as refs.find or repo.resolve gave it; "" is the default branch
+	ino  uint64 // of the root
+	// fixed trees are of a commit: nothing about them ever changes.
+	fixed bool
+
+	snap atomic.Pointer[snapshot] // nil before the first look
+
+	mu      sync.Mutex // guards what follows, and dirNode.shown; taken after repo.mu
+	dirs    map[string]*dirNode
+	late    map[*dirNode]struct{} // answered about during a move, without the kernel remembering
+	moving  bool                  // a move is being prepared
+	visible string                // the commit that the kernel shows nothing older than
+	moved   chan struct{}         // closed, and replaced, when visible changes
+	status  treeStatus
+}
+
+type treeStatus struct {
+	revision string // what "" stands for
+	polledAt time.Time
+	err      error
+}
+
+func newTree(r *repo, name string) *tree {
+	t := &tree{
+		repo: r, name: name,
+		ino:   hash64([]byte("tree\x00" + r.id.String() + "\x00" + name)),
+		fixed: isCommit(name),
+		dirs:  make(map[string]*dirNode), late: make(map[*dirNode]struct{}),
+		moved: make(chan struct{}),
+	}
+	t.status.revision = name
+	if t.fixed {
+		t.snap.Store(&snapshot{commit: name})
+		t.visible = name
+	}
+	return t
+}
+
+// String names the tree as in a path of the mount.
+func (t *tree) String() string {
+	return repoName{name: t.repo.id.String(), revision: t.name, hasRevision: t.name != ""}.String()
+}
+
+// revision is the name of the branch or tag; "" for a commit and before the
+// default branch is known.
+func (t *tree) revision() string {
+	if t.fixed {
+		return ""
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.status.revision
+}
+
+// current gives the snapshot that is shown now. It asks the Hub if there is none
+// yet, or if nobody has used the tree for so long that it isn't polled.
+func (t *tree) current(ctx context.Context) (*snapshot, error) {
+	s := t.snap.Load()
+	if s != nil && (t.fixed || t.repo.m.opts.Pin || t.repo.isFresh()) {
+		return s, nil
+	}
+	if s != nil {
+		if err := t.repo.look(ctx, false); err != nil && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return t.snap.Load(), nil // whatever came of it: what was shown is still good
+	}
+	known, err := t.repo.references(ctx, needsPulls(t.name))
+	if err != nil {
+		t.looked(err)
+		return nil, err
+	}
+	name, commit, ok := known.find(t.name)
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", t, hub.ErrRevisionNotFound)
+	}
+	s = &snapshot{commit: commit, before: t.repo.formerHead(t.name)}
+	_, seen := t.repo.known()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.snap.Load(); s != nil {
+		return s, nil
+	}
+	t.snap.Store(s)
+	t.status.revision, t.status.polledAt, t.visible = name, seen, commit
+	return s, nil
+}
+
+// looked notes the outcome of a look at the Hub.
+func (t *tree) looked(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status.err = err
+	if err == nil {
+		t.status.polledAt = time.Now()
+	}
+}
+
+// dir gives the directory at p in the snapshot s, from what is shown if that is
+// of s, else from the cache or the Hub. A path that is no directory there is
+// errGone.
+func (t *tree) dir(ctx context.Context, s *snapshot, p string) (*view, error) {
+	if v := t.shown(p); v != nil && v.snap == s {
+		if v.gone {
+			return nil, errGone
+		}
+		return v, nil
+	}
+	if p == "" {
+		l, err := t.repo.m.folder(ctx, t.repo, s, "", noOID)
+		if err != nil {
+			return nil, err
+		}
+		return &view{snap: s, mtime: s.date.Load(), listing: l}, nil
+	}
+	e, err := t.entry(ctx, s, p)
+	if err != nil {
+		return nil, err
+	}
+	if !e.Dir {
+		return nil, errGone
+	}
+	l, err := t.repo.m.folder(ctx, t.repo, s, p, e.OID)
+	if err != nil {
+		return nil, err
+	}
+	return &view{snap: s, oid: e.OID, mtime: e.MTime, listing: l}, nil
+}
+
+// entry gives the entry at p, which isn't the root.
+func (t *tree) entry(ctx context.Context, s *snapshot, p string) (*blobcache.Entry, error) {
+	parent, name := splitPath(p)
+	in, err := t.dir(ctx, s, parent)
+	if err != nil {
+		return nil, err
+	}
+	e, ok := in.listing.Find(name)
+	if !ok {
+		return nil, errGone
+	}
+	return e, nil
+}
+
+// shown is the view that the kernel may remember of the directory at p, or nil.
+func (t *tree) shown(p string) *view {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d := t.dirs[p]; d != nil {
+		return d.shown
+	}
+	return nil
+}
+
+// show gives the current view of a directory of which the kernel has asked
+// something. With lasting, the kernel may remember for ever what it is told of
+// that view: it will be told when that changes. Without, it must not remember.
+func (t *tree) show(ctx context.Context, d *dirNode) (v *view, lasting bool, err error) {
+	for {
+		s, err := t.current(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		t.mu.Lock()
+		if t.dirs[d.path] == d && d.shown.snap == t.snap.Load() {
+			v := d.shown
+			t.mu.Unlock()
+			return v, true, nil
+		}
+		t.mu.Unlock()
+
+		v, err := t.dir(ctx, s, d.path)
+		if errors.Is(err, errGone) {
+			v, err = goneView(s), nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+
+		t.mu.Lock()
+		switch {
+		case t.snap.Load() != s: // moved meanwhile: what we have is of yesterday
+			t.mu.Unlock()
+			continue
+		case t.moving:
+			t.late[d] = struct{}{}
+			t.mu.Unlock()
+			return v, false, nil
+		}
+		t.dirs[d.path], d.shown = d, v
+		t.mu.Unlock()
+		t.repo.keepLooking()
+		return v, true, nil
+	}
+}
+
+// lasts says whether v is still what the kernel may remember of d.
+func (t *tree) lasts(d *dirNode, v *view) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.dirs[d.path] == d && d.shown == v
+}
+
+// forgotten is called when the kernel has forgotten a directory, and with it all
+// names in it. It may have looked the directory up again meanwhile.
+func (t *tree) forgotten(d *dirNode) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dirs[d.path] == d && d.isForgotten() {
+		delete(t.dirs, d.path)
+		d.shown = nil
+	}
+}
+
+// rootAttr fills in the attributes of the root, without asking the Hub, and tells
+// how long they last.
+func (t *tree) rootAttr(out *fuse.Attr) time.Duration {
+	m := t.repo.m
+	if s := t.snap.Load(); s != nil {
+		if date := s.date.Load(); date != 0 {
+			m.owner.dirAttr(out, date)
+			if t.fixed {
+				return forever
+			}
+			return briefly
+		}
+	}
+	modified := t.repo.modified()
+	if modified.IsZero() || t.fixed {
+		modified = m.began
+	}
+	m.owner.dirAttr(out, modified.Unix())
+	return briefly
+}
+
+// inUse says whether the kernel may remember anything of the tree.
+func (t *tree) inUse() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.dirs) > 0
+}
+
+func splitPath(p string) (parent, name string) {
+	parent, name = path.Split(p)
+	return path.Clean("/" + parent)[1:], name
+}
+
+func joinPath(parent, name string) string {
+	if parent == "" {
+		return name
+	}
+	return parent + "/" + name
+}
