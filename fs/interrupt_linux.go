@@ -42,8 +42,8 @@ type call struct {
 
 // newCall wraps the context of a request. end must be called when the request is
 // answered.
-func newCall(request, base context.Context) (c *call, end func()) {
-	c = &call{request: request, base: base, done: make(chan struct{}), ended: make(chan struct{})}
+func newCall(request, base context.Context) (ctx context.Context, end func()) {
+	c := &call{request: request, base: base, done: make(chan struct{}), ended: make(chan struct{})}
 	return c, func() { close(c.ended) }
 }
 

@@ -119,13 +119,13 @@ func compare(old, new *blobcache.Listing, differs func(name string, was, is *blo
 func (k *kernel) forget(dir *fs.Inode, name string) {
 	if k.base.Err() == nil {
 		k.names.Add(1)
-		dir.NotifyEntry(name)
+		_ = dir.NotifyEntry(name)
 	}
 }
 
 // attributes drops those of a directory: a negative offset leaves its pages alone.
 func (k *kernel) attributes(dir *fs.Inode) {
 	if k.base.Err() == nil {
-		dir.NotifyContent(-1, 0)
+		_ = dir.NotifyContent(-1, 0)
 	}
 }

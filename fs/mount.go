@@ -204,7 +204,7 @@ func (m *Mount) findTree(ctx context.Context, id hub.Repo, revision string) (*tr
 	}
 	name := ""
 	if revision != "" {
-		if name, _, err = r.resolve(ctx, revision); err != nil {
+		if name, err = r.resolve(ctx, revision); err != nil {
 			return nil, err
 		}
 		if r.isDefault(name) {

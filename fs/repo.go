@@ -184,36 +184,36 @@ func (r *repo) fetchReferences(ctx context.Context, withPulls bool) (*refs, erro
 // settle is how old references may be to say that a revision doesn't exist.
 const settle = 2 * time.Second
 
-// resolve gives a revision the name under which it is shown, and finds its
-// commit. The name of the default branch is its own: callers compare.
-func (r *repo) resolve(ctx context.Context, revision string) (name, commit string, err error) {
+// resolve gives a revision that exists the name under which it is shown. That of
+// the default branch is its own, see isDefault.
+func (r *repo) resolve(ctx context.Context, revision string) (name string, err error) {
 	if sha := strings.ToLower(revision); isCommit(sha) {
 		_, err := r.m.folder(ctx, r, &snapshot{commit: sha}, "", noOID)
-		return sha, sha, err
+		return sha, err
 	}
 	known, err := r.references(ctx, needsPulls(revision))
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	if name, commit, ok := known.find(revision); ok {
-		return name, commit, nil
+	if name, _, ok := known.find(revision); ok {
+		return name, nil
 	}
 	if _, at := r.known(); time.Since(at) > settle {
 		if known, err = r.askReferences(ctx, needsPulls(revision)); err != nil {
-			return "", "", err
+			return "", err
 		}
-		if name, commit, ok := known.find(revision); ok {
-			return name, commit, nil
+		if name, _, ok := known.find(revision); ok {
+			return name, nil
 		}
 	}
 	if sha := strings.ToLower(revision); mayBeCommit(sha) {
-		return r.resolveShort(ctx, sha)
+		return r.complete(ctx, sha)
 	}
-	return "", "", fmt.Errorf("%s has no revision %q: %w", r.id, revision, hub.ErrRevisionNotFound)
+	return "", fmt.Errorf("%s has no revision %q: %w", r.id, revision, hub.ErrRevisionNotFound)
 }
 
-// resolveShort completes an abbreviated commit id.
-func (r *repo) resolveShort(ctx context.Context, short string) (name, commit string, err error) {
+// complete gives the full id of an abbreviated commit.
+func (r *repo) complete(ctx context.Context, short string) (string, error) {
 	info, err := r.m.infoAsked.do(ctx, r.id.String()+"@"+short, func(ctx context.Context) (*hub.RepoInfo, error) {
 		info, err := r.m.hub.RepoInfo(ctx, r.id, &hub.RepoInfoOptions{Revision: short, Expand: infoProperties})
 		if err == nil && !strings.HasPrefix(info.SHA, short) {
@@ -222,9 +222,9 @@ func (r *repo) resolveShort(ctx context.Context, short string) (name, commit str
 		return info, err
 	})
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	return info.SHA, info.SHA, nil
+	return info.SHA, nil
 }
 
 // tree is the tree of a revision, under the name that resolve gave it, or ""

@@ -180,7 +180,7 @@ func (s *namespaceShelf) list(ctx context.Context) ([]item, error) {
 func place(ctx context.Context, r *repo, n repoName, asked hub.Repo, name string) (item, error) {
 	is := repoName{name: r.id.Name()}
 	if n.hasRevision {
-		revision, _, err := r.resolve(ctx, n.revision)
+		revision, err := r.resolve(ctx, n.revision)
 		if err != nil {
 			return item{}, err
 		}
