@@ -69,7 +69,7 @@ func (c *call) counts(namespace string, into map[string]any) {
 	for key, typ := range map[string]string{"numModels": Model, "numDatasets": Dataset, "numSpaces": Space} {
 		n := 0
 		for _, r := range c.h.st.reposOf(typ) {
-			if strings.EqualFold(r.owner(), namespace) && c.h.canRead(c.caller, r) {
+			if !r.Disabled && strings.EqualFold(r.owner(), namespace) && c.h.canRead(c.caller, r) {
 				n++
 			}
 		}

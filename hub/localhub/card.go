@@ -126,7 +126,7 @@ func (c card) list(key string) []string {
 
 // tags are what repositories can be filtered by: those of the card, and its other
 // attributes with a prefix that says which.
-func (c card) tags(typ string) []string {
+func (c card) tags(r *repoRec) []string {
 	tags := []string{}
 	add := func(prefix string, values ...string) {
 		for _, v := range values {
@@ -135,7 +135,7 @@ func (c card) tags(typ string) []string {
 			}
 		}
 	}
-	switch typ {
+	switch r.Type {
 	case Model:
 		add("", c.list("library_name")...)
 		add("", c.list("tags")...)
@@ -149,7 +149,7 @@ func (c card) tags(typ string) []string {
 		}
 		add("", c.list("tags")...)
 	case Space:
-		add("", c.list("sdk")...)
+		add("", r.SDK)
 		add("", c.list("tags")...)
 	}
 	add("license:", c.list("license")...)

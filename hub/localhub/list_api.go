@@ -158,7 +158,7 @@ func repoFilter(q url.Values) (match func(r *repoRec, tags func() card) bool, er
 			return true
 		}
 		card := load()
-		has := card.tags(r.Type)
+		has := card.tags(r)
 		for _, t := range tags {
 			if !slices.Contains(has, t) {
 				return false

@@ -129,7 +129,7 @@ func (r *repo) info(commit *gitstore.Commit) (map[string]any, error) {
 	info := map[string]any{
 		"_id": r.UID, "id": r.ID, "author": r.owner(), "sha": commit.OID.String(), "lastModified": date(commit.Date),
 		"createdAt": date(r.Created), "private": r.Private, "disabled": r.Disabled, "likes": 0,
-		"tags": card.tags(r.Type), "trendingScore": 0, "xetEnabled": false,
+		"tags": card.tags(r.repoRec), "trendingScore": 0, "xetEnabled": false,
 	}
 	if card.data != nil {
 		info["cardData"] = card.data

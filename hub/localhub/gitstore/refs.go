@@ -28,6 +28,9 @@ var (
 	ErrRefClash = errors.New("ref clashes with another one")
 )
 
+// packedRefsFile holds the refs that the git program has put together.
+const packedRefsFile = "packed-refs"
+
 // ValidRefName tells if git takes a full name for a ref.
 func ValidRefName(name string) bool {
 	return len(name) <= 1024 && strings.HasPrefix(name, "refs/") && !strings.ContainsAny(name, "\\\x7f") &&
@@ -76,7 +79,7 @@ func (s *Store) looseRef(name string) (OID, error) {
 
 // packedRefs reads the refs that the git program has put into one file.
 func (s *Store) packedRefs() (map[string]OID, error) {
-	b, err := os.ReadFile(filepath.Join(s.dir, "packed-refs"))
+	b, err := os.ReadFile(filepath.Join(s.dir, packedRefsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -143,6 +146,11 @@ func (s *Store) Refs(prefix string) ([]Ref, error) {
 func (s *Store) UpdateRef(name string, old, new OID) error {
 	if !ValidRefName(name) {
 		return fmt.Errorf("%q is no name for a ref: %w", name, ErrNotFound)
+	}
+	s.refMu.RLock()
+	defer s.refMu.RUnlock()
+	if s.closed {
+		return ErrClosed
 	}
 	file := s.refPath(name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -250,7 +258,7 @@ func (s *Store) removeRef(name string) error {
 }
 
 func (s *Store) removePacked(name string) error {
-	file := filepath.Join(s.dir, "packed-refs")
+	file := filepath.Join(s.dir, packedRefsFile)
 	lock, err := os.OpenFile(file+lockSuffix, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err

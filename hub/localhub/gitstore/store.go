@@ -33,6 +33,9 @@ type Store struct {
 	packMu   sync.Mutex // guards packs and packTime; never held over the reading of an object
 	packs    []*pack
 	packTime time.Time // mtime of objects/pack when it was read
+
+	refMu  sync.RWMutex // held for reading while a ref moves, for writing to end that
+	closed bool         // guarded by refMu
 }
 
 // Init makes an empty repository, whose HEAD is branch main.
@@ -77,8 +80,14 @@ func Open(dir string, c *Cache) (*Store, error) {
 	return s, nil
 }
 
-// Close closes the files of the store.
+// ErrClosed says that a store was closed.
+var ErrClosed = errors.New("the repository is closed")
+
+// Close closes the files of the store. No ref moves afterwards.
 func (s *Store) Close() error {
+	s.refMu.Lock()
+	s.closed = true
+	s.refMu.Unlock()
 	s.packMu.Lock()
 	defer s.packMu.Unlock()
 	return s.closePacks()
@@ -89,6 +98,9 @@ func (s *Store) Dir() string { return s.dir }
 
 // sweep removes temporary files and locks of a process that has died.
 func (s *Store) sweep() error {
+	if err := os.Remove(filepath.Join(s.dir, packedRefsFile+lockSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	for _, top := range []string{"objects", "refs"} {
 		err := filepath.WalkDir(filepath.Join(s.dir, top), func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
