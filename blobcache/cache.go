@@ -168,18 +168,23 @@ func (c *Cache) Open(f File) (*Blob, error) {
 // files outside of all locks.
 func (c *Cache) leave(k *core) {
 	c.mu.Lock()
-	if c.cores[k.key] != k || !k.idle() {
+	if !k.idle() {
 		c.mu.Unlock()
 		return
 	}
-	delete(c.cores, k.key)
-	ch := make(chan struct{})
-	c.held[k.key.hash] = ch
+	var held chan struct{}
+	if c.cores[k.key] == k { // else it has failed, and is forgotten already
+		delete(c.cores, k.key)
+		held = make(chan struct{})
+		c.held[k.key.hash] = held
+	}
 	c.mu.Unlock()
 	if err := k.shut(syncAtClose); err != nil {
 		c.log.Warn("partial blob can't be made durable", "hash", k.key.hash, "err", err)
 	}
-	c.release(k.key.hash, ch)
+	if held != nil {
+		c.release(k.key.hash, held)
+	}
 }
 
 // forget takes a core out of the table while it has handles: the next Open

@@ -103,8 +103,8 @@ func decodeListing(key string, b []byte) (*Listing, error) {
 		if d.bad || flags[0]&^flagsKnown != 0 {
 			return nil, errListing
 		}
-		n := d.length()
-		if n > len(names) {
+		n := d.size()
+		if n > int64(len(names)) {
 			return nil, errListing
 		}
 		e.Name, names = names[:n], names[n:]

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hubfs/hubfs/hub"
+	"golang.org/x/sys/unix"
 )
 
 // limiter keeps the size limit.
@@ -185,7 +186,8 @@ func (c *Cache) evict(ctx context.Context, items []evictable, r *PruneResult) er
 			}
 		case it.name.repo == "":
 			if release, ok := c.hold(it.name.hash); ok {
-				if err := os.Remove(c.wholePath(it.name.hash)); err == nil {
+				path := c.wholePath(it.name.hash)
+				if !inUse(path) && os.Remove(path) == nil {
 					_ = c.ledger.add(ledgerLine{Op: opGone, Hash: it.name.hash})
 					c.evicted(r, it.size)
 				}
@@ -233,6 +235,9 @@ func (c *Cache) evictFrom(repo hub.Repo, items []evictable, r *PruneResult) erro
 		}
 		defer release()
 		b, _ := c.ledger.blob(it.name)
+		if path, ok := c.blobPath(it.name); !ok || inUse(path) {
+			continue
+		}
 		if c.mayGo(repo, scan, b, links[it.name.hash]) != nil {
 			continue
 		}
@@ -306,4 +311,14 @@ func linksOf(scan *hub.CachedRepo) map[string][]hub.CachedLink {
 		out[b.ETag] = b.Links
 	}
 	return out
+}
+
+// inUse tells whether another process has a whole blob open.
+func inUse(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
 }

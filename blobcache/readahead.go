@@ -7,7 +7,8 @@ const (
 	maxWindow    = 128 << 20
 	maxSegment   = 8 << 20 // one range request
 	minSegment   = 128 << 10
-	streamSlack  = 1 << 20 // how far out of order reads of one stream may be
+	streamSlack  = 1 << 20   // how far back a late read of a stream may be
+	streamSkip   = 256 << 10 // how far forward its next
 	maxStreams   = 16
 	aheadPerBlob = 8 // range requests at a time for what nobody waits for yet
 )
@@ -26,16 +27,15 @@ type stream struct {
 	grown  int64 // pos when the window grew last
 }
 
-// note takes a read into account, and gives what should be on its way besides.
-func (r *readahead) note(s span) span {
+// note takes a read into account.
+func (r *readahead) note(s span) {
 	for i := len(r.streams) - 1; i >= 0; i-- {
 		st := r.streams[i]
-		if s.off < st.pos-streamSlack || s.off > st.pos+max(st.window/2, fetchUnit) {
+		if s.off < st.pos-streamSlack || s.off > st.pos+max(st.window/2, streamSkip) {
 			continue
 		}
 		if s.end <= st.pos {
-			// A repeated or late read: of the stream, but no progress.
-			return span{st.pos, st.pos + st.window}
+			return // repeated or late: of the stream, but no progress
 		}
 		st.pos = s.end
 		switch {
@@ -45,13 +45,12 @@ func (r *readahead) note(s span) span {
 			st.window, st.grown = min(2*st.window, maxWindow), st.pos
 		}
 		r.streams = append(append(r.streams[:i], r.streams[i+1:]...), st)
-		return span{st.pos, st.pos + st.window}
+		return
 	}
 	if len(r.streams) == maxStreams {
 		r.streams = r.streams[:copy(r.streams, r.streams[1:])]
 	}
 	r.streams = append(r.streams, stream{pos: s.end, grown: s.end})
-	return span{}
 }
 
 // windows are what should be on its way for all streams, the latest first.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // wholeDir holds whole blobs that the shared cache can't take.
@@ -117,6 +119,9 @@ func (k *core) use(ctx context.Context, path string) bool {
 func (k *core) becomeWhole(file *sharedFile, path string) {
 	k.mu.Lock()
 	data := k.data
+	// Eviction by another process leaves a locked file alone. One of a file system
+	// without locks is readable still, after it lost its name.
+	_ = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	if k.err != nil || k.whole != nil {
 		k.mu.Unlock()
 		file.release()
@@ -292,7 +297,11 @@ func (k *core) verdict(part *partialFile, data *sharedFile) {
 	k.mu.Unlock()
 	path, err := k.c.keep(k.c.ctx, files[0], part, data)
 	if err != nil {
-		k.c.log.Warn("whole blob can't be given its name", "path", files[0].Path, "repo", files[0].Repo, "err", err)
+		k.c.log.Warn("whole blob isn't in the shared cache", "path", files[0].Path, "repo", files[0].Repo, "err", err)
+	}
+	if path == "" { // it stays a partial file, of which nothing is missing
+		_ = part.sync()
+		part.closeJournal()
 	}
 	file := data.acquire()
 	if f, err := os.Open(path); err == nil { // a copy, if that is on another file system

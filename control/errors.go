@@ -81,6 +81,8 @@ var hubKinds = []struct {
 	name   string
 	status int
 }{
+	{hub.ErrAmbiguousCommit, "ambiguous_commit", http.StatusGatewayTimeout},
+	{hub.ErrContentChanged, "content_changed", http.StatusConflict},
 	{hub.ErrRepoNotFound, "repo_not_found", http.StatusNotFound},
 	{hub.ErrRevisionNotFound, "revision_not_found", http.StatusNotFound},
 	{hub.ErrEntryNotFound, "entry_not_found", http.StatusNotFound},
@@ -130,6 +132,7 @@ func AsError(err error) *Error {
 	case errors.As(err, &invalid):
 		e.Status, e.Kind = http.StatusBadRequest, KindBadParameter
 		return e
+	case errors.Is(err, hub.ErrAmbiguousCommit): // whatever the cause: it matters more
 	case errors.Is(err, context.Canceled):
 		e.Status, e.Kind = 499, KindCanceled
 		return e

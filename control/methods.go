@@ -6,10 +6,14 @@ import "github.com/hubfs/hubfs/hub"
 var table = []Method{
 	value("auth_check", "None", "Check that a repository may be read; the error says why not.", authCheck),
 	value("create_branch", "None", "Create a branch.", createBranch),
+	value("create_commit", "CommitInfo", "Make one commit of additions, deletions and copies.", createCommit),
 	value("create_repo", "RepoUrl", "Create an empty repository.", createRepo),
 	value("create_tag", "None", "Tag a commit.", createTag),
 	value("dataset_info", "DatasetInfo", "Describe a dataset at a revision.", datasetInfo),
 	value("delete_branch", "None", "Delete a branch.", deleteBranch),
+	value("delete_file", "CommitInfo", "Delete a file.", deleteFile),
+	value("delete_files", "CommitInfo", "Delete the files that match one of the patterns.", deleteFiles),
+	value("delete_folder", "CommitInfo", "Delete a folder and everything below it.", deleteFolder),
 	value("delete_repo", "None", "Delete a repository with all its history. This can't be undone.", deleteRepo),
 	value("delete_tag", "None", "Delete a tag.", deleteTag),
 	value("file_exists", "bool", "Say whether a file exists at a revision.", fileExists),
@@ -25,6 +29,7 @@ var table = []Method{
 	list("list_spaces", "SpaceInfo", "List Spaces.", listSpaces),
 	value("model_info", "ModelInfo", "Describe a model at a revision.", modelInfo),
 	value("move_repo", "None", "Rename a repository, or give it to another namespace.", moveRepo),
+	value("preupload_lfs_files", "None", "Upload large files ahead of the commit that will add them.", preuploadLFSFiles),
 	value("repo_exists", "bool", "Say whether a repository exists.", repoExists),
 	value("repo_info", "ModelInfo | DatasetInfo | SpaceInfo", "Describe a repository of any type at a revision.", getRepoInfo),
 	value("revision_exists", "bool", "Say whether a revision exists.", revisionExists),
@@ -32,6 +37,8 @@ var table = []Method{
 	value("space_info", "SpaceInfo", "Describe a Space at a revision.", spaceInfo),
 	value("super_squash_history", "None", "Make a branch one commit with the same content. This can't be undone.", superSquashHistory),
 	value("update_repo_settings", "None", "Change visibility and gating of a repository.", updateRepoSettings),
+	value("upload_file", "CommitInfo", "Add or replace a file.", uploadFile),
+	value("upload_folder", "CommitInfo", "Add the files of a local folder.", uploadFolder),
 	value("whoami", "dict", "Tell who the token belongs to.", whoami),
 }
 

@@ -38,14 +38,7 @@ func createRepo(ctx context.Context, s *session, p *createRepoParams) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	var namespace any
-	if ns := u.Repo.Namespace(); ns != "" {
-		namespace = ns
-	}
-	return map[string]any{
-		"url": u.URL, "endpoint": s.Hub.Endpoint(), "namespace": namespace,
-		"repo_name": u.Repo.Name(), "repo_id": u.Repo.ID, "repo_type": u.Repo.Type,
-	}, nil
+	return repoURL(s, u), nil
 }
 
 type deleteRepoParams struct {

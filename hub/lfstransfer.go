@@ -29,12 +29,8 @@ func (u *uploader) send(ctx context.Context, a addition, plan *lfsUpload) error 
 	if err != nil {
 		return err
 	}
-	resp, err := u.c.doAt(ctx, r, plan.verify)
-	if err != nil {
-		return err
-	}
-	discard(resp)
-	return nil
+	_, err = u.c.doAt(ctx, r, plan.verify)
+	return err
 }
 
 // sendParts uploads the parts that aren't stored yet, several at a time, and has
@@ -121,15 +117,11 @@ func (u *uploader) complete(ctx context.Context, m *MultipartState) error {
 	}
 	// It isn't marked as repeatable: the second of two may fail because the first
 	// went through, which only asking for the object again can tell.
-	resp, err := u.c.doAt(ctx, &request{
+	_, err = u.c.doAt(ctx, &request{
 		method: http.MethodPost, body: body, anonymous: true,
 		header: http.Header{"Accept": {lfsMediaType}, "Content-Type": {lfsMediaType}},
 	}, m.Complete)
-	if err != nil {
-		return err
-	}
-	discard(resp)
-	return nil
+	return err
 }
 
 // put uploads a part of the content, or all of it, and gives the headers of the answer.
@@ -141,7 +133,7 @@ func (u *uploader) put(ctx context.Context, a addition, address string, off, siz
 		return nil, ctx.Err()
 	}
 	part := &uploadPart{tracker: u.tracker, path: a.path, content: &a.Content, off: off, size: size}
-	resp, err := u.c.doAt(ctx, &request{
+	h, err := u.c.doAt(ctx, &request{
 		method: http.MethodPut, anonymous: true,
 		stream: &stream{size: size, open: part.open},
 	}, address)
@@ -152,13 +144,12 @@ func (u *uploader) put(ctx context.Context, a addition, address string, off, siz
 		}
 		return nil, err
 	}
-	discard(resp)
-	return resp.Header, nil
+	return h, nil
 }
 
 // doAt sends a request to an address that the server gave, wherever that is, and
-// follows redirects that keep method and body. The caller closes the answer's body.
-func (c *Client) doAt(ctx context.Context, r *request, address string) (*http.Response, error) {
+// follows redirects that keep method and body. Of the answer only the headers count.
+func (c *Client) doAt(ctx context.Context, r *request, address string) (http.Header, error) {
 	for range maxHops {
 		req, err := newRequest(ctx, r, address)
 		if err != nil {
@@ -167,7 +158,7 @@ func (c *Client) doAt(ctx context.Context, r *request, address string) (*http.Re
 		if req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" || req.URL.User != nil {
 			return nil, protocolError(req, "an address for an upload that is no http or https URL")
 		}
-		resp, err := c.roundTrip(req)
+		resp, err := c.roundTrip(req) //nolint:bodyclose // discard and responseError do
 		if err != nil {
 			return nil, err
 		}
@@ -175,14 +166,13 @@ func (c *Client) doAt(ctx context.Context, r *request, address string) (*http.Re
 			return nil, responseError(resp)
 		}
 		to, err := redirectTarget(resp)
+		discard(resp)
 		if err != nil {
-			resp.Body.Close()
 			return nil, err
 		}
 		if to == nil {
-			return resp, nil
+			return resp.Header, nil
 		}
-		discard(resp)
 		if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
 			return nil, protocolError(req, "an upload is redirected with status %d", resp.StatusCode)
 		}

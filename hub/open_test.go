@@ -198,6 +198,45 @@ func TestLocationExpires(t *testing.T) {
 	}
 }
 
+// Storage that redirects, as a cache in front of it does.
+func TestLocationRedirects(t *testing.T) {
+	var rec recorder
+	final := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec.note(r)
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123456789"))
+	}))
+	defer final.Close()
+	to := final.URL + "/final?Expires=4000000000"
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec.note(r)
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	}))
+	defer front.Close()
+	c, _ := serve(t, reply(302, "", "X-Repo-Commit", oid1, "X-Linked-Etag", oid2, "X-Linked-Size", "10", "Location", front.URL+"/front"))
+	f, err := c.OpenFile(t.Context(), testFile, Range{2, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := io.ReadAll(f); err != nil || string(got) != "234" || f.ETag != oid2 || f.Location.URL != to || f.Location.Expires.Unix() != 4000000000 {
+		t.Errorf("%q, %v, %+v", got, err, f)
+	}
+	if got := rec.take(); got != "GET /front\nGET /final?Expires=4000000000" {
+		t.Error(got)
+	}
+	for _, to = range []string{"/front", "ftp://x/y", ""} {
+		_, err := c.OpenFile(t.Context(), testFile, Range{2, 3})
+		wantKind(t, err, ErrProtocol)
+	}
+	for _, u := range []string{"", "x", "http://[", "/path"} {
+		var ve *ValidationError
+		if _, err := c.OpenLocation(t.Context(), Location{URL: u}, Range{0, 1}); !errors.As(err, &ve) {
+			t.Errorf("%q: %v", u, err)
+		}
+	}
+}
+
 // The bytes behind an address are others than before.
 func TestLocationChanges(t *testing.T) {
 	h, c := newFileHub(t, content(1000), false)

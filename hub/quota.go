@@ -108,7 +108,7 @@ func (g *governor) admit(req *http.Request, class string) error {
 		now := time.Now()
 		g.mu.Lock()
 		s := g.state(class)
-		wait, granted := s.admit(now, isBackground(ctx))
+		wait, gap, granted := s.admit(now, isBackground(ctx))
 		if granted {
 			s.inflight++
 			s.used++
@@ -116,7 +116,7 @@ func (g *governor) admit(req *http.Request, class string) error {
 		g.mu.Unlock()
 		if now.Add(wait).After(deadline) {
 			if granted {
-				g.takeBack(class)
+				g.takeBack(class, gap)
 			}
 			return &Error{
 				Method:     req.Method,
@@ -128,7 +128,7 @@ func (g *governor) admit(req *http.Request, class string) error {
 		}
 		if err := sleep(ctx, wait); err != nil {
 			if granted {
-				g.takeBack(class)
+				g.takeBack(class, gap)
 			}
 			return err
 		}
@@ -138,12 +138,14 @@ func (g *governor) admit(req *http.Request, class string) error {
 	}
 }
 
-func (g *governor) takeBack(class string) {
+// takeBack undoes an admission whose request isn't going to be sent.
+func (g *governor) takeBack(class string, gap time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.state(class)
 	s.inflight--
 	s.used--
+	s.slot = s.slot.Add(-gap)
 }
 
 // state requires g.mu.
@@ -160,15 +162,15 @@ func (g *governor) state(class string) *quotaState {
 func (s *quotaState) left() int { return s.remaining - s.inflight }
 
 // admit says how long a request has to wait, and whether it may then be sent
-// without asking again.
-func (s *quotaState) admit(now time.Time, background bool) (wait time.Duration, granted bool) {
+// without asking again; gap is how far it moved those behind it.
+func (s *quotaState) admit(now time.Time, background bool) (wait, gap time.Duration, granted bool) {
 	if s.limit > 0 && s.window > 0 && !now.Before(s.reset) {
 		// All that waited for the window come now: they must not all go at once.
 		s.remaining, s.reset, s.assumed, s.slot = s.limit, now.Add(s.window), true, time.Time{}
 	}
 	window := s.reset.Sub(now)
 	if window <= 0 {
-		return 0, true // nothing is known of this window
+		return 0, 0, true // nothing is known of this window
 	}
 	left, limit := s.left(), float64(s.limit)
 	low := limit * lowShare
@@ -178,20 +180,20 @@ func (s *quotaState) admit(now time.Time, background bool) (wait time.Duration, 
 		low = limit / 2
 	}
 	if left <= 0 {
-		return window, false
+		return window, 0, false
 	}
 	if float64(left) >= low {
-		return 0, true
+		return 0, 0, true
 	}
 	// The fewer are left, the closer the spacing comes to spreading them evenly
 	// over the rest of the window: no cliff where slowing down begins.
-	gap := time.Duration(float64(window) / float64(left) * (1 - float64(left)/low))
+	gap = time.Duration(float64(window) / float64(left) * (1 - float64(left)/low))
 	at := s.slot
 	if at.Before(now) {
 		at = now
 	}
 	s.slot = at.Add(gap)
-	return min(at.Sub(now), window), true
+	return min(at.Sub(now), window), gap, true
 }
 
 // observe takes in what an answer says. Answers overtake each other, so within

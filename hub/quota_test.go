@@ -164,6 +164,37 @@ func TestQuotaTooLongToWait(t *testing.T) {
 	})
 }
 
+// Who gives up while waiting spends nothing.
+func TestQuotaOfTheImpatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := &fixedWindow{quota: 100, window: 300 * time.Second}
+		c := fake(t, hub.ServeHTTP)
+		for range 95 {
+			if _, err := c.WhoAmI(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := c.Quota()[0]
+		for range 20 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			_, err := c.WhoAmI(ctx)
+			cancel()
+			wantKind(t, err, context.DeadlineExceeded)
+		}
+		if after := c.Quota()[0]; after != before || hub.used != 95 {
+			t.Errorf("%+v became %+v, %d sent", before, after, hub.used)
+		}
+		start := time.Now()
+		if _, err := c.WhoAmI(t.Context()); err != nil || time.Since(start) > time.Minute {
+			t.Errorf("who waits had to wait for those who didn't: %s, %v", time.Since(start), err)
+		}
+		time.Sleep(301 * time.Second)
+		if q := c.Quota()[0]; q.Remaining != 100 {
+			t.Errorf("%+v in the next window", q)
+		}
+	})
+}
+
 // Answers that overtake each other, other windows and other classes.
 func TestObserve(t *testing.T) {
 	now := time.Unix(1e9, 0)
@@ -180,7 +211,7 @@ func TestObserve(t *testing.T) {
 	if s.remaining != 99 {
 		t.Errorf("%d left in a new window", s.remaining)
 	}
-	if wait, ok := s.admit(now.Add(600*time.Second), true); wait != 0 || !ok {
+	if wait, _, ok := s.admit(now.Add(600*time.Second), true); wait != 0 || !ok {
 		t.Error("a window that is over holds requests up")
 	}
 	if !s.assumed || s.remaining != 100 {
@@ -226,7 +257,7 @@ func FuzzRateLimit(f *testing.F) {
 		now := time.Unix(1e9, 0)
 		s.observe(rl, now)
 		for _, background := range []bool{false, true} {
-			if wait, _ := s.admit(now, background); wait < 0 || wait > rl.reset {
+			if wait, _, _ := s.admit(now, background); wait < 0 || wait > rl.reset {
 				t.Fatalf("%+v: waits %s", rl, wait)
 			}
 		}

@@ -304,6 +304,62 @@ func TestStall(t *testing.T) {
 	})
 }
 
+// An upload may take as long as it moves, and the server its time to answer.
+func TestUploadStalls(t *testing.T) {
+	send := func(t *testing.T, rt roundTripper) (time.Duration, error) {
+		t.Helper()
+		c := fake(t, nil, func(cfg *Config) { cfg.Transport, cfg.Retries = rt, -1 })
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://hub.test/api/x", strings.NewReader("0123456789"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		resp, err := c.roundTrip(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return time.Since(start), err
+	}
+	read := func(r *http.Request, pieces int, pause time.Duration) {
+		for range pieces {
+			_, _ = r.Body.Read(make([]byte, 1))
+			time.Sleep(pause)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { // slow, but it moves
+		d, err := send(t, func(r *http.Request) (*http.Response, error) {
+			read(r, 11, 19*time.Second) // with the end
+			time.Sleep(4 * time.Minute)
+			return inProcess{reply(200, "")}.RoundTrip(r)
+		})
+		if err != nil {
+			t.Errorf("%v after %s", err, d)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // stuck in the middle
+		d, err := send(t, func(r *http.Request) (*http.Response, error) {
+			read(r, 5, time.Second)
+			<-r.Context().Done()
+			return nil, context.Cause(r.Context())
+		})
+		wantKind(t, err, ErrUnavailable)
+		if d != 24*time.Second {
+			t.Errorf("gave up after %s", d)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // sent, and no answer
+		d, err := send(t, func(r *http.Request) (*http.Response, error) {
+			_, _ = io.ReadAll(r.Body)
+			<-r.Context().Done()
+			return nil, context.Cause(r.Context())
+		})
+		wantKind(t, err, errStalled)
+		if d != 5*time.Minute {
+			t.Errorf("gave up after %s", d)
+		}
+	})
+}
+
 func TestOffline(t *testing.T) {
 	c := fake(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }, func(cfg *Config) { cfg.Offline = true })
 	_, err := c.RepoInfo(t.Context(), testRepo, nil)

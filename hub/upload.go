@@ -32,10 +32,12 @@ func (c *Client) commitOne(ctx context.Context, repo Repo, revision, summary str
 	if opts == nil {
 		opts = &CommitOptions{}
 	}
-	return c.CreateCommit(ctx, repo, revision, opts.input(summary, []Operation{op}))
+	return c.commitSettled(ctx, repo, revision, opts.input(summary, []Operation{op}))
 }
 
-// UploadFile adds or replaces one file.
+// UploadFile adds or replaces one file. Where the answer to the commit doesn't
+// say whether it landed, it looks before it sends again; only if that doesn't tell
+// either, the error is ErrAmbiguousCommit.
 func (c *Client) UploadFile(ctx context.Context, repo Repo, revision, path string, content ContentSource, opts *CommitOptions) (*CommitInfo, error) {
 	clean, err := repoPath(path)
 	if err != nil {
@@ -128,7 +130,8 @@ type UploadFolderOptions struct {
 // UploadFolder adds the files of a local folder, hidden ones included. Links to
 // files are taken as files; linked folders are not entered. It is one commit,
 // unless the Hub's limits ask for several, which are then put one on the other;
-// the last is returned. After an error some of several may have been made.
+// the last is returned. After an error some of several may have been made. A
+// commit that may have landed is treated as UploadFile does.
 func (c *Client) UploadFolder(ctx context.Context, repo Repo, revision, folder string, opts *UploadFolderOptions) (*CommitInfo, error) {
 	if opts == nil {
 		opts = &UploadFolderOptions{}
@@ -184,7 +187,7 @@ func (c *Client) commitInParts(ctx context.Context, repo Repo, revision string, 
 		parts = SplitOperations(ops, limits)
 	}
 	if len(parts) <= 1 {
-		return c.CreateCommit(ctx, repo, revision, in)
+		return c.commitSettled(ctx, repo, revision, in)
 	}
 	var sum CommitInfo
 	for i, part := range parts {
@@ -196,7 +199,7 @@ func (c *Client) commitInParts(ctx context.Context, repo Repo, revision string, 
 				in.Mark = fmt.Sprintf("%s-%d", opts.Mark, i+1)
 			}
 		}
-		info, err := c.CreateCommit(ctx, repo, revision, in)
+		info, err := c.commitSettled(ctx, repo, revision, in)
 		if err != nil {
 			return nil, err
 		}

@@ -3,7 +3,9 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -189,4 +191,72 @@ func TestDelete(t *testing.T) {
 	if _, err := h.c.DeleteFile(t.Context(), testRepo, "", "none", nil); err == nil {
 		t.Error("a missing file was deleted")
 	}
+}
+
+// The answer to a commit gets lost: what landed isn't sent again, and what didn't
+// land is.
+func TestUploadSettles(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		landed  bool
+		someone bool // else commits in between
+		parent  bool
+		commits int // sent
+		fails   bool
+	}{
+		{"landed", true, false, false, 1, false},
+		{"landed, with parent", true, false, true, 1, false},
+		{"not landed", false, false, false, 2, false},
+		{"not landed, with parent", false, false, true, 2, false},
+		{"not landed, moved", false, true, false, 2, false},
+		{"not landed, moved, with parent", false, true, true, 1, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newWriteHub(t)
+			h.set("a", []byte("old"))
+			h.set("b.bin", []byte("old"))
+			opts := &UploadFolderOptions{}
+			if test.parent {
+				opts.ParentCommit = h.head
+			}
+			first := true
+			h.on(func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, "/commit/") || !first {
+					return false
+				}
+				first = false
+				body, _ := io.ReadAll(r.Body)
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				if test.landed {
+					if err := h.apply(body); err != nil {
+						t.Error(err)
+					}
+				}
+				if test.someone {
+					h.head = oid2
+				}
+				reply(504, `gateway timeout`)(w, r)
+				return true
+			})
+			info, err := h.c.UploadFolder(t.Context(), testRepo, "", writeFiles(t, map[string]string{"a": "1", "b.bin": "2", "c": ""}), opts)
+			if test.fails {
+				if !errors.Is(err, ErrAmbiguousCommit) {
+					t.Errorf("got %v", err)
+				}
+			} else if err != nil || info.NoChange || info.OID != h.head || info.CommitURL != h.hub.URL+"/ns/name/commit/"+h.head || len(h.commits) != 1 {
+				t.Errorf("got %+v, %v, %d commits", info, err, len(h.commits))
+			}
+			if n := h.count("commit"); n != test.commits {
+				t.Errorf("the commit was sent %d times", n)
+			}
+		})
+	}
+	t.Run("a deletion isn't settled", func(t *testing.T) {
+		h := newWriteHub(t)
+		h.on(func(w http.ResponseWriter, r *http.Request) bool { reply(500, `x`)(w, r); return true })
+		if _, err := h.c.DeleteFile(t.Context(), testRepo, "", "a", nil); !errors.Is(err, ErrAmbiguousCommit) || h.count("commit") != 1 {
+			t.Errorf("got %v, sent %d times", err, h.count("commit"))
+		}
+	})
 }
