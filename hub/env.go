@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -64,7 +65,7 @@ func LoadEnv(getenv func(string) string) (Env, error) {
 	if env.Home == "" {
 		env.Home = filepath.Join(cache, "huggingface")
 	}
-	env.HubCache = expand(firstNonEmpty(getenv("HF_HUB_CACHE"), getenv("HUGGINGFACE_HUB_CACHE")))
+	env.HubCache = expand(cmp.Or(getenv("HF_HUB_CACHE"), getenv("HUGGINGFACE_HUB_CACHE")))
 	if env.HubCache == "" {
 		env.HubCache = filepath.Join(env.Home, "hub")
 	}
@@ -112,13 +113,4 @@ func truthy(s string) bool {
 		return true
 	}
 	return false
-}
-
-func firstNonEmpty(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -139,7 +140,7 @@ func responseError(resp *http.Response) *Error {
 		URL:        redactURL(req.URL),
 		Status:     resp.StatusCode,
 		Code:       h.Get("X-Error-Code"),
-		RequestID:  oneLine(firstNonEmpty(h.Get("X-Request-Id"), h.Get("X-Amzn-Trace-Id"), h.Get("X-Amz-Cf-Id")), 200),
+		RequestID:  oneLine(cmp.Or(h.Get("X-Request-Id"), h.Get("X-Amzn-Trace-Id"), h.Get("X-Amz-Cf-Id")), 200),
 		RetryAfter: toldWait(resp, time.Now()),
 	}
 	var exists struct {

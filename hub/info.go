@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -302,6 +303,6 @@ func (l *LFSInfo) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &wire); err != nil {
 		return err
 	}
-	*l = LFSInfo{SHA256: firstNonEmpty(wire.SHA256, wire.OID), Size: wire.Size, PointerSize: wire.PointerSize}
+	*l = LFSInfo{SHA256: cmp.Or(wire.SHA256, wire.OID), Size: wire.Size, PointerSize: wire.PointerSize}
 	return nil
 }

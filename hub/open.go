@@ -82,7 +82,8 @@ func (c *Client) openFile(ctx context.Context, f *FileRef, r Range) (*Content, e
 	r.set(req.header)
 	a, err := c.exchange(ctx, req)
 	if r.maybeEmpty(err) {
-		return c.openFile(ctx, f, Range{Len: -1})
+		whole, err := c.openFile(ctx, f, Range{Len: -1})
+		return whole.cut(r), err
 	}
 	if err != nil {
 		return nil, err
@@ -144,7 +145,8 @@ func (c *Client) openLocation(ctx context.Context, l Location, r Range) (*Conten
 				e.kind = ErrLocationExpired
 			}
 			if r.maybeEmpty(e) {
-				return c.openLocation(ctx, l, Range{Len: -1})
+				whole, err := c.openLocation(ctx, l, Range{Len: -1})
+				return whole.cut(r), err
 			}
 			return nil, e
 		}
@@ -177,6 +179,14 @@ func refusedSignature(status int) bool {
 // which exists, and not even its start. Asked for as a whole, it is shown.
 func (r Range) maybeEmpty(err error) bool {
 	return r.Off == 0 && !r.whole() && errors.Is(err, ErrRangeNotSatisfiable)
+}
+
+// cut makes of a whole content the range at its start.
+func (c *Content) cut(r Range) *Content {
+	if c != nil && c.Len > r.Len {
+		c.Len, c.left = r.Len, r.Len
+	}
+	return c
 }
 
 // newContent checks an answer against the range that was asked for.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -135,6 +136,70 @@ func TestOpenFile(t *testing.T) {
 		if got := c.Stats(); got.BytesReceived < 100_000 || got.Requests[classResolvers] == 0 || (got.Requests[classContent] > 0) != elsewhere {
 			t.Errorf("%+v", got)
 		}
+	}
+}
+
+// Reading range after range takes one connection to each host.
+func TestConnectionsAreReused(t *testing.T) {
+	var opened atomic.Int32
+	count := func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	data := content(10_000)
+	storage := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	storage.Config.ConnState = count
+	storage.Start()
+	defer storage.Close()
+	hub := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Repo-Commit", oid1)
+		w.Header().Set("X-Linked-Etag", oid2)
+		http.Redirect(w, r, storage.URL, http.StatusFound)
+	}))
+	hub.Config.ConnState = count
+	hub.Start()
+	defer hub.Close()
+	c, err := New(Config{Endpoint: hub.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	for i := range int64(20) {
+		f, err := c.OpenFile(t.Context(), testFile, Range{i * 100, 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(f, make([]byte, 100)); err != nil { // no read beyond it
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	if n := opened.Load(); n != 2 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// A server that refuses the start of a file that isn't empty.
+func TestRangeRefused(t *testing.T) {
+	c, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Repo-Commit", oid1)
+		w.Header().Set("ETag", oid2)
+		if r.Header.Get("Range") != "" {
+			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			return
+		}
+		_, _ = io.WriteString(w, "0123456789")
+	}))
+	f, err := c.OpenFile(t.Context(), testFile, Range{0, 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := io.ReadAll(f); err != nil || string(got) != "0123" || f.Len != 4 || f.Size != 10 {
+		t.Errorf("%q, %v, %+v", got, err, f)
 	}
 }
 

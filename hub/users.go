@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -102,7 +103,7 @@ func (c *Client) overview(ctx context.Context, typ, path string) (*Namespace, er
 	}
 	ns := &wire.Namespace
 	ns.Type, ns.Raw = typ, raw
-	ns.Name = firstNonEmpty(wire.User, ns.Name)
+	ns.Name = cmp.Or(wire.User, ns.Name)
 	if (Repo{Type: Model, ID: ns.Name + "/x"}).Validate() != nil {
 		return nil, c.protocolError(r, "the namespace has the name %q", ns.Name)
 	}
