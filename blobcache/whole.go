@@ -304,13 +304,26 @@ func (k *core) verdict(part *partialFile, data *sharedFile) {
 		part.closeJournal()
 	}
 	file := data.acquire()
-	if f, err := os.Open(path); err == nil { // a copy, if that is on another file system
-		file.release()
-		file = share(f)
+	if f, err := os.Open(path); err == nil {
+		if sameFile(f, data.File) {
+			f.Close()
+		} else { // a copy: that is on another file system
+			file.release()
+			file = share(f)
+		}
 	}
 	k.becomeWhole(file, path)
 	k.settleAll(files)
 	k.c.limit()
+}
+
+func sameFile(a, b *os.File) bool {
+	x, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	y, err := b.Stat()
+	return err == nil && os.SameFile(x, y)
 }
 
 // settleAll gives a whole content all the names that were asked for so far.
