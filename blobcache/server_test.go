@@ -213,6 +213,22 @@ func (tc *testCache) reopen() {
 	tc.Cache = c
 }
 
+// settled waits until nothing is open any more, and no work under way.
+func (tc *testCache) settled() {
+	tc.t.Helper()
+	tc.settledBut(0)
+}
+
+// settledBut is settled, with that many contents open.
+func (tc *testCache) settledBut(n int) {
+	tc.t.Helper()
+	eventually(tc.t, "all is closed", func() bool {
+		tc.mu.Lock()
+		defer tc.mu.Unlock()
+		return len(tc.cores) == n
+	})
+}
+
 func (tc *testCache) open(f File) *Blob {
 	tc.t.Helper()
 	b, err := tc.Open(f)

@@ -89,6 +89,7 @@ func TestBlobOfOthersIsVerifiedOnce(t *testing.T) {
 			t.Fatalf("verified %d times after a restart", n)
 		}
 		// Touched: it may have changed.
+		c.settled()
 		if err := os.Chtimes(c.blob(f), time.Now(), time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
@@ -169,6 +170,7 @@ func TestSharedStoreIsFollowedAndLeftAlone(t *testing.T) {
 	if n := h.requests.Load() + h.resolves.Load(); n != 0 {
 		t.Errorf("%d requests", n)
 	}
+	c.settled()
 	if _, err := c.Prune(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -287,6 +289,7 @@ func TestRefMovesWhenNothingIsMissing(t *testing.T) {
 	if got := c.ref(testRepo, "main"); got != commitB {
 		t.Fatalf("ref is %s though nothing is missing", got)
 	}
+	c.settled()
 	// The ref was somebody else's: what it names is no longer hubfs's to evict.
 	if _, err := c.Prune(t.Context(), 0); err != nil {
 		t.Fatal(err)
@@ -346,6 +349,7 @@ func TestEviction(t *testing.T) {
 	theirs.Commit = commitB
 	c.plantLink(theirs)
 
+	c.settledBut(2)
 	r, err := c.Prune(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -371,7 +375,7 @@ func TestEviction(t *testing.T) {
 	wantAt(t, open, d0, 100, 10)
 	open.Close()
 	b.Close()
-	eventually(t, "all is closed", func() bool { return c.Stats().OpenBlobs == 0 })
+	c.settled()
 	if _, err := c.Prune(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -393,6 +397,7 @@ func TestEvictionRemovesItsOwnRef(t *testing.T) {
 	if c.ref(testRepo, "main") != commitA {
 		t.Fatal("no ref")
 	}
+	c.settled()
 	if _, err := c.Prune(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -450,7 +455,7 @@ func TestTwoProcessesShareFolders(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	x.Close()
-	eventually(t, "closed", func() bool { return a.Stats().OpenBlobs == 0 })
+	a.settled()
 	if r, err := b.Prune(t.Context(), 0); err != nil || r.Blobs != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}

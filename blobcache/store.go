@@ -18,7 +18,7 @@ import (
 	"github.com/hubfs/hubfs/hub"
 )
 
-// place of a small file below hubfs's own folder: by the hash of its key, and of
+// slotOf is the place of a small file below hubfs's own folder: by the hash of its key, and of
 // the endpoint, since one cache may serve several Hubs.
 func (c *Cache) slotOf(top, key string) (sub, name string) {
 	sum := sha256.Sum256([]byte(c.hub.Endpoint() + "\x00" + key))
@@ -45,8 +45,8 @@ func (c *Cache) readSmall(sub, name string, decode func([]byte) error) bool {
 	return true
 }
 
-// remember keeps a value in memory, for as long as there is room. A newer value
-// never gives way to an older one, only to none.
+// inMemory keeps a value in memory, for as long as there is room. What doesn't
+// get there replaces an older one all the same, by none.
 func (c *Cache) inMemory(key string, v any, cost int64) {
 	if !c.memory.Set(key, v, cost) {
 		c.memory.Del(key)
@@ -189,7 +189,7 @@ func (c *Cache) Record(kind, key string, v any) (time.Time, bool) {
 		if !ok {
 			return time.Time{}, false
 		}
-		c.inMemory("record "+kind+" "+key, r, r.cost(kind, key))
+		// It isn't kept in memory: somebody may be putting a newer one right now.
 	}
 	if err := json.Unmarshal(r.value, v); err != nil {
 		c.log.Debug("record is of another shape", "kind", kind, "key", key, "err", err)
@@ -197,8 +197,6 @@ func (c *Cache) Record(kind, key string, v any) (time.Time, bool) {
 	}
 	return r.at, true
 }
-
-func (r record) cost(kind, key string) int64 { return int64(len(r.value)+len(kind)+len(key)) + 120 }
 
 // PutRecord keeps a small value as JSON; it survives a restart. An error of the
 // disk is returned, but the value is kept in memory all the same. Other
@@ -213,7 +211,8 @@ func (c *Cache) PutRecord(kind, key string, v any) error {
 		return err
 	}
 	r := record{time.Now().UTC(), compact.Bytes()}
-	c.inMemory("record "+kind+" "+key, r, r.cost(kind, key))
+	c.inMemory("record "+kind+" "+key, r, int64(len(value)+len(kind)+len(key)+120))
+	c.memory.Wait() // until then it would give the last value but one
 	b, err := json.Marshal(recordFile{
 		Kind: kind, Key: key, Time: r.at, Sum: crc32.Checksum(r.value, castagnoli), Value: r.value,
 	})
