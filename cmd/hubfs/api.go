@@ -14,23 +14,8 @@ import (
 	"github.com/hubfs/hubfs/control"
 )
 
-// describeFlag is what --help means behind a method.
+// describeFlag is what --help means behind a method; cli knows help of commands only.
 const describeFlag = "describe"
-
-// methodHelp makes "api METHOD --help" the help of the method; cli knows help of commands only. The
-// arguments are permuted already.
-func methodHelp(args []string) []string {
-	end := slices.Index(args, "--")
-	if len(args) < 2 || args[1] != "api" || end < 0 {
-		return args
-	}
-	for i, word := range args[:end] {
-		if word == "--help" || word == "-h" {
-			args[i] = "--" + describeFlag
-		}
-	}
-	return args
-}
 
 func apiCommand() *cli.Command {
 	return &cli.Command{

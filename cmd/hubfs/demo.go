@@ -146,6 +146,7 @@ func (d *demo) tour(ctx context.Context) error {
 		d.show("python3", filepath.Join(model, "predict.py"), "2.77")
 		fmt.Fprintln(d.out, "(python3 isn't installed here)")
 	}
+	d.say("With the library it is one line: safetensors.numpy.load_file(%q)", weights)
 	if err := d.newCommit(ctx, dataset); err != nil {
 		return err
 	}

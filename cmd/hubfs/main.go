@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	}
 	app.Metadata = map[string]any{metaArgs: args}
-	err := app.RunContext(ctx, methodHelp(permute(app, args)))
+	err := app.RunContext(ctx, permute(app, args))
 	if err == nil {
 		return exitOK
 	}
@@ -111,6 +111,11 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 func prepareCommand(c *cli.Command, path string) {
 	c.HideHelpCommand = true
 	c.OnUsageError = usageErrorOf
+	for _, f := range c.Flags {
+		if b, ok := f.(*cli.BoolFlag); ok {
+			b.DisableDefaultText = true // that a switch is off by default goes without saying
+		}
+	}
 	for _, sub := range c.Subcommands {
 		prepareCommand(sub, path+" "+sub.Name)
 	}

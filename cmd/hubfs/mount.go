@@ -179,6 +179,9 @@ func serveMount(c *cli.Context, p *mountPlan) (err error) {
 	m, err := fs.New(c.Context, p.dir, p.options)
 	if err != nil {
 		listener.Close()
+		if errors.Is(err, syscall.ENOTCONN) {
+			return fmt.Errorf("%s is a mount whose daemon is dead; remove it with: hubfs umount %s", p.dir, p.dir)
+		}
 		return err
 	}
 	asking, stopAsking := context.WithCancel(c.Context)

@@ -50,6 +50,14 @@ func permute(app *cli.App, args []string) []string {
 			positional = append(positional, word)
 		}
 	}
+	if i := slices.IndexFunc(flags, func(f string) bool { return f == "--help" || f == "-h" }); i >= 0 && len(positional) > 0 {
+		// cli would take the argument for a help topic. Behind a method of the API it is one.
+		if findFlag(known, describeFlag) != nil {
+			flags[i] = "--" + describeFlag
+		} else {
+			positional = nil
+		}
+	}
 	out = append(out, flags...)
 	if len(positional) > 0 {
 		out = append(append(out, "--"), positional...)

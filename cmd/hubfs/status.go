@@ -53,7 +53,7 @@ func printStatus(w io.Writer, st *control.Status) error {
 		}
 		source := m.Source
 		if source == "" {
-			source = m.Endpoint
+			source = "the whole Hub"
 		}
 		mode := ""
 		if m.ReadOnly {
