@@ -180,6 +180,10 @@ func serveNetwork(c *cli.Context) (localhub.Network, error) {
 		if n.Faults, err = localhub.ParseFaults(strings.Join(faults, ",")); err != nil {
 			return n, usagef("--fault: %v", err)
 		}
+		if !c.IsSet("seed") {
+			n.Seed = rand.Int64()
+			fmt.Fprintf(c.App.ErrWriter, "hubfs: the faults are those of --seed %d\n", n.Seed)
+		}
 	}
 	return n, nil
 }

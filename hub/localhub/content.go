@@ -43,9 +43,13 @@ func (s signer) check(method, path string, q url.Values) error {
 	}
 	sec, err := strconv.ParseInt(q.Get("Expires"), 10, 64)
 	if err != nil || time.Now().After(time.Unix(sec, 0)) {
-		return &Error{Status: http.StatusForbidden, Code: "ExpiredURL", Message: "This URL has expired"}
+		return expiredURL()
 	}
 	return nil
+}
+
+func expiredURL() *Error {
+	return &Error{Status: http.StatusForbidden, Code: "ExpiredURL", Message: "This URL has expired"}
 }
 
 // contentBase is where clients reach the content host.

@@ -58,6 +58,9 @@ var codes = map[int]string{
 	http.StatusUnsupportedMediaType:         "UnsupportedMediaType",
 	http.StatusRequestedRangeNotSatisfiable: "RangeNotSatisfiable",
 	http.StatusUnprocessableEntity:          "UnprocessableEntity",
+	http.StatusTooManyRequests:              "TooManyRequests",
+	http.StatusInternalServerError:          "InternalServerError",
+	http.StatusServiceUnavailable:           "ServiceUnavailable",
 }
 
 func fail(status int, format string, args ...any) *Error {

@@ -80,7 +80,7 @@ func New(o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hub{pageSize: o.PageSize, chunkSize: o.ChunkSize, log: o.Logger, st: st, network: newNetwork(o.Network)}
+	h := &Hub{pageSize: o.PageSize, chunkSize: o.ChunkSize, log: o.Logger, st: st, network: newNetwork(o.Network, o.Logger)}
 	if err := h.open(o); err != nil {
 		st.close()
 		return nil, err

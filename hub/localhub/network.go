@@ -1,10 +1,9 @@
 package localhub
 
 import (
-	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,15 +19,15 @@ type Fault string
 
 // The faults. Those that break a connection leave it to the client to find out.
 const (
-	FaultReset      Fault = "reset"       // the connection is reset, before or in the middle of the answer
+	FaultReset      Fault = "reset"       // the connection is reset, in the middle of the answer or of an upload
 	FaultTruncate   Fault = "truncate"    // the connection ends before the announced length
 	FaultStall      Fault = "stall"       // the answer stops in the middle, the connection stays open
 	FaultStatus429  Fault = "status-429"  // too many requests, with how long to wait
 	FaultStatus503  Fault = "status-503"  // unavailable
 	FaultExpireURL  Fault = "expire-url"  // a signed URL is refused as expired
 	FaultCorrupt    Fault = "corrupt"     // a bit of a file's content is wrong
-	FaultLanded500  Fault = "landed-500"  // a commit is made, and answered with 500
-	FaultLostAnswer Fault = "lost-answer" // a commit is made, and the connection ends without an answer
+	FaultLanded500  Fault = "landed-500"  // a write is done, and answered with 500
+	FaultLostAnswer Fault = "lost-answer" // a write is done, and the connection ends without an answer
 	FaultStaleHead  Fault = "stale-head"  // repository info tells the commit before the head
 )
 
@@ -91,26 +90,25 @@ func ParseBandwidth(s string) (int64, error) {
 // Network says how the network, and the Hub, misbehave. The zero value doesn't.
 type Network struct {
 	Latency             time.Duration     // added to each answer: one round trip
-	Bandwidth           int64             // bytes a second in all; 0 is unlimited
-	ConnectionBandwidth int64             // bytes a second for each connection; 0 is unlimited
+	Bandwidth           int64             // bytes a second in all, each way; 0 is unlimited
+	ConnectionBandwidth int64             // bytes a second for each connection, each way; 0 is unlimited
 	Faults              map[Fault]float64 // probability of each fault, for each request that it can happen to
-	URLTTL              time.Duration     // how long a signed URL is valid; 0 is one hour
-	Seed                int64             // of the random choices
+	URLTTL              time.Duration     // how long a URL for a download is valid; 0 is one hour
+	Seed                int64             // of the random choices: the same requests in the same order meet the same faults
 }
-
-// stallBound ends a stalled answer whose client doesn't leave.
-const stallBound = 2 * time.Minute
 
 // network applies a Network to requests.
 type network struct {
-	mu   sync.Mutex // guards all
-	conf Network
-	rng  *rand.Rand
-	link *rate.Limiter // of Bandwidth, shared by all; nil is unlimited
+	log *slog.Logger
+
+	mu       sync.Mutex // guards all below
+	conf     Network
+	rng      *rand.Rand
+	down, up *rate.Limiter // of Bandwidth, shared by all; nil is unlimited
 }
 
-func newNetwork(conf Network) *network {
-	n := &network{}
+func newNetwork(conf Network, log *slog.Logger) *network {
+	n := &network{log: log}
 	n.set(conf)
 	return n
 }
@@ -120,22 +118,8 @@ func (n *network) set(conf Network) {
 	defer n.mu.Unlock()
 	n.conf = conf
 	n.rng = rand.New(rand.NewPCG(uint64(conf.Seed), 0))
-	n.link = newLimiter(conf.Bandwidth)
+	n.down, n.up = newLimiter(conf.Bandwidth), newLimiter(conf.Bandwidth)
 }
-
-// newLimiter limits to so many bytes a second, in steps of a few milliseconds'
-// worth, so that a shaped connection flows rather than bursts.
-func newLimiter(bytesPerSecond int64) *rate.Limiter {
-	if bytesPerSecond <= 0 {
-		return nil
-	}
-	l := rate.NewLimiter(rate.Limit(bytesPerSecond), shapedWrite)
-	l.AllowN(time.Now(), shapedWrite) // starts empty: there is no burst to spend
-	return l
-}
-
-// shapedWrite is the most that a shaped answer writes at once, in bytes.
-const shapedWrite = 32 << 10
 
 // urlTTL is how long a URL that is signed now is valid.
 func (n *network) urlTTL() time.Duration {
@@ -147,21 +131,25 @@ func (n *network) urlTTL() time.Duration {
 	return time.Hour
 }
 
-// strikes decides whether a fault happens now.
-func (n *network) strikes(f Fault) bool {
+// strikes decides whether a fault happens to a request now.
+func (n *network) strikes(f Fault, r *http.Request) bool {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	p := n.conf.Faults[f]
-	return p > 0 && n.rng.Float64() < p
+	hit := p > 0 && n.rng.Float64() < p
+	n.mu.Unlock()
+	if hit {
+		n.log.InfoContext(r.Context(), "fault", "kind", string(f), "method", r.Method, "path", r.URL.EscapedPath())
+	}
+	return hit
 }
 
-// pick is a random number below max, for where in an answer a fault happens.
+// pick is a random number below max, for where a fault happens.
 func (n *network) pick(max int64) int64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if max <= 0 {
 		return 0
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	return n.rng.Int64N(max)
 }
 
@@ -169,224 +157,29 @@ func (n *network) pick(max int64) int64 {
 func (n *network) wrap(next http.Handler, class string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.mu.Lock()
-		conf, link := n.conf, n.link
+		conf, down, up := n.conf, n.down, n.up
 		n.mu.Unlock()
-		if err := sleep(r.Context(), conf.Latency); err != nil {
-			return
-		}
-		if len(conf.Faults) > 0 && n.refuse(w, r, class) {
-			return
-		}
-		if class == ClassCommit && n.loseCommit(w, r, next) {
-			return
-		}
-		// A connection of HTTP/1.1 carries one answer at a time, so a limiter for
-		// the answer is one for the connection.
-		limits := slices.DeleteFunc([]*rate.Limiter{link, newLimiter(conf.ConnectionBandwidth)}, func(l *rate.Limiter) bool { return l == nil })
-		flow := &flow{ResponseWriter: w, ctx: r.Context(), limits: limits}
-		if len(conf.Faults) > 0 {
-			n.spoil(flow, r, class)
-		}
-		if len(limits) == 0 && flow.fault == "" {
+		if conf.plain() {
 			next.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(flow, r)
+		if err := sleep(r.Context(), conf.Latency); err != nil {
+			return
+		}
+		// A connection of HTTP/1.1 carries one request and one answer at a time, so
+		// limiters for them are ones for the connection.
+		f := &flow{ResponseWriter: w, ctx: r.Context(), limits: limits(down, newLimiter(conf.ConnectionBandwidth))}
+		body := &bodyFlow{ReadCloser: r.Body, ctx: r.Context(), limits: limits(up, newLimiter(conf.ConnectionBandwidth)), flow: f}
+		through := r.WithContext(r.Context())
+		through.Body = body
+		if len(conf.Faults) > 0 && n.spoil(f, body, through, class, next) {
+			return
+		}
+		next.ServeHTTP(f, through)
 	})
 }
 
-// refuse answers in the place of the handler, if a fault says so.
-func (n *network) refuse(w http.ResponseWriter, r *http.Request, class string) bool {
-	switch {
-	case n.strikes(FaultStatus429):
-		w.Header().Set("Retry-After", "1")
-		refusal(w, http.StatusTooManyRequests, "You are sending too many requests. Try again in 1 second.")
-	case n.strikes(FaultStatus503):
-		refusal(w, http.StatusServiceUnavailable, "The service is unavailable for the moment. Try again later.")
-	case class == ClassContent && n.strikes(FaultExpireURL):
-		refusal(w, http.StatusForbidden, "Request has expired")
-	case r.Method != http.MethodGet && n.strikes(FaultReset):
-		reset(w) // a request that writes is reset before it is looked at
-	default:
-		return false
-	}
-	return true
-}
-
-// refusal is an error in the form of the Hub's.
-func refusal(w http.ResponseWriter, status int, message string) {
-	w.Header().Set("X-Error-Message", message)
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"error":%q}`, message)
-}
-
-// loseCommit makes the commit and hides that, if a fault says so.
-func (n *network) loseCommit(w http.ResponseWriter, r *http.Request, next http.Handler) bool {
-	switch {
-	case n.strikes(FaultLanded500):
-		next.ServeHTTP(&unheard{header: http.Header{}}, r)
-		refusal(w, http.StatusInternalServerError, "Internal Server Error")
-	case n.strikes(FaultLostAnswer):
-		next.ServeHTTP(&unheard{header: http.Header{}}, r)
-		reset(w)
-	default:
-		return false
-	}
-	return true
-}
-
-// unheard is an answer that nobody gets.
-type unheard struct{ header http.Header }
-
-func (u *unheard) Header() http.Header         { return u.header }
-func (u *unheard) Write(p []byte) (int, error) { return len(p), nil }
-func (u *unheard) WriteHeader(int)             {}
-
-// spoil decides what goes wrong in the middle of the answer.
-func (n *network) spoil(f *flow, r *http.Request, class string) {
-	if r.Method != http.MethodGet {
-		return
-	}
-	content := class == ClassContent || class == ClassResolve
-	for _, fault := range []Fault{FaultReset, FaultTruncate, FaultStall} {
-		if n.strikes(fault) {
-			f.fault, f.pick = fault, n.pick
-			return
-		}
-	}
-	if content && n.strikes(FaultCorrupt) {
-		f.fault, f.pick = FaultCorrupt, n.pick
-	}
-}
-
-// flow is an answer on its way: slowed down, and perhaps spoilt.
-type flow struct {
-	http.ResponseWriter
-	ctx     context.Context
-	limits  []*rate.Limiter
-	fault   Fault
-	pick    func(int64) int64
-	at      int64 // where in the body the fault happens
-	written int64
-	begun   bool
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (f *flow) Unwrap() http.ResponseWriter { return f.ResponseWriter }
-
-// WriteHeader also decides where in the body the fault will be.
-func (f *flow) WriteHeader(status int) {
-	if !f.begun && status >= 200 {
-		f.begun = true
-		length, err := strconv.ParseInt(f.Header().Get("Content-Length"), 10, 64)
-		switch {
-		case status >= 300 || err == nil && length == 0:
-			if f.fault == FaultReset {
-				reset(f.ResponseWriter)
-				panic(http.ErrAbortHandler)
-			}
-			f.fault = ""
-		case err != nil:
-			f.at = f.pickAt(1 << 10) // a body of unknown length: early, if at all
-		default:
-			f.at = f.pickAt(length)
-		}
-	}
-	f.ResponseWriter.WriteHeader(status)
-}
-
-func (f *flow) pickAt(length int64) int64 {
-	if f.fault == "" {
-		return 0
-	}
-	return f.pick(length)
-}
-
-func (f *flow) Write(p []byte) (int, error) {
-	if !f.begun {
-		f.WriteHeader(http.StatusOK)
-	}
-	total := 0
-	for len(p) > 0 {
-		step := p[:min(len(p), shapedWrite)]
-		p = p[len(step):]
-		for _, l := range f.limits {
-			if err := l.WaitN(f.ctx, len(step)); err != nil {
-				return total, err
-			}
-		}
-		if f.fault != "" && f.written+int64(len(step)) > f.at {
-			if err := f.strike(step); err != nil {
-				return total, err
-			}
-			total += len(step)
-			continue
-		}
-		n, err := f.ResponseWriter.Write(step)
-		f.written += int64(n)
-		total += n
-		if err != nil {
-			return total, err
-		}
-	}
-	return total, nil
-}
-
-// strike writes the step in which the fault happens. An error is the end of the
-// answer.
-func (f *flow) strike(step []byte) error {
-	split := max(f.at-f.written, 0)
-	fault := f.fault
-	f.fault = ""
-	if fault == FaultCorrupt {
-		spoilt := slices.Clone(step)
-		spoilt[split] ^= 0x40
-		n, err := f.ResponseWriter.Write(spoilt)
-		f.written += int64(n)
-		return err
-	}
-	if _, err := f.ResponseWriter.Write(step[:split]); err != nil {
-		return err
-	}
-	if err := http.NewResponseController(f.ResponseWriter).Flush(); err != nil {
-		return err
-	}
-	switch fault {
-	case FaultReset:
-		reset(f.ResponseWriter)
-	case FaultStall:
-		if err := sleep(f.ctx, stallBound); err != nil {
-			return err
-		}
-	}
-	// Ends the connection, with fewer bytes than were announced.
-	panic(http.ErrAbortHandler)
-}
-
-// reset ends the connection of an answer as a crashed peer does.
-func reset(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // taken over already: the least is to end it
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0) //nolint:errcheck // then it ends with a FIN instead
-	}
-	conn.Close()
-}
-
-// sleep waits, or fails with ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// plain tells if requests need not go through the network at all.
+func (c Network) plain() bool {
+	return c.Latency <= 0 && c.Bandwidth <= 0 && c.ConnectionBandwidth <= 0 && len(c.Faults) == 0
 }

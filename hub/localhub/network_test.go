@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 var networkBody = bytes.Repeat([]byte("0123456789abcdef"), 8<<10) // 128 KiB
@@ -22,8 +26,16 @@ var networkBody = bytes.Repeat([]byte("0123456789abcdef"), 8<<10) // 128 KiB
 func shaped(t *testing.T, class string, conf Network) (url string, ran *atomic.Int32) {
 	t.Helper()
 	ran = new(atomic.Int32)
-	srv := httptest.NewServer(newNetwork(conf).wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(newNetwork(conf, slog.New(slog.DiscardHandler)).wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return
+		}
 		ran.Add(1)
+		if r.URL.Path == "/redirect" {
+			w.Header().Set("Location", "/")
+			w.WriteHeader(http.StatusFound)
+			return
+		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(networkBody)))
 		w.Write(networkBody)
 	}), class))
@@ -31,21 +43,27 @@ func shaped(t *testing.T, class string, conf Network) (url string, ran *atomic.I
 	return srv.URL, ran
 }
 
-func fetch(t *testing.T, method, url string) (int, []byte, error) {
+// ask sends networkBody with methods that have a body, and doesn't follow
+// redirects.
+func ask(t *testing.T, method, url string) (int, []byte, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	var body io.Reader
+	if method == http.MethodPost || method == http.MethodPut {
+		body = bytes.NewReader(networkBody)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, body, err
+	got, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, got, err
 }
 
 func TestFaults(t *testing.T) {
@@ -55,36 +73,57 @@ func TestFaults(t *testing.T) {
 		body   []byte
 		err    error
 	}
+	hangs := func(o outcome) bool { return errors.Is(o.err, context.DeadlineExceeded) }
+	breaks := func(o outcome) bool { return o.err != nil && !hangs(o) }
+	whole := func(o outcome) bool { return o.err == nil && o.status == 200 && bytes.Equal(o.body, networkBody) }
+	answers := func(status int) func(outcome) bool { return func(o outcome) bool { return o.status == status } }
+	const get, head, post, put = http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut
+	const lfsBatch, pathsInfo = "/alice/m.git/info/lfs/objects/batch", "/api/models/alice/m/paths-info/main"
 	tests := []struct {
-		fault         Fault
-		method, class string
-		ran           int
-		check         func(outcome) bool
+		fault               Fault
+		method, class, path string
+		ran                 int
+		check               func(outcome) bool
 	}{
-		{FaultReset, http.MethodGet, ClassContent, 1, func(o outcome) bool {
+		{FaultReset, get, ClassContent, "/", 1, func(o outcome) bool {
 			return errors.Is(o.err, syscall.ECONNRESET) && len(o.body) < len(networkBody)
 		}},
-		{FaultReset, http.MethodPost, ClassCommit, 0, func(o outcome) bool { return o.err != nil }},
-		{FaultTruncate, http.MethodGet, ClassAPI, 1, func(o outcome) bool {
+		{FaultReset, get, ClassResolve, "/redirect", 1, breaks},
+		{FaultReset, post, ClassCommit, "/", 0, breaks},
+		{FaultReset, put, ClassContent, "/", 0, breaks},
+		{FaultReset, http.MethodDelete, ClassAPI, "/api/repos/delete", 0, breaks},
+		{FaultTruncate, get, ClassAPI, "/", 1, func(o outcome) bool {
 			return errors.Is(o.err, io.ErrUnexpectedEOF) && bytes.HasPrefix(networkBody, o.body)
 		}},
-		{FaultStall, http.MethodGet, ClassContent, 1, func(o outcome) bool { return errors.Is(o.err, context.DeadlineExceeded) }},
-		{FaultStatus429, http.MethodGet, ClassAPI, 0, func(o outcome) bool { return o.status == 429 }},
-		{FaultStatus503, http.MethodPost, ClassCommit, 0, func(o outcome) bool { return o.status == 503 }},
-		{FaultExpireURL, http.MethodGet, ClassContent, 0, func(o outcome) bool { return o.status == 403 }},
-		{FaultExpireURL, http.MethodGet, ClassAPI, 1, func(o outcome) bool { return bytes.Equal(o.body, networkBody) }},
-		{FaultCorrupt, http.MethodGet, ClassResolve, 1, func(o outcome) bool {
+		{FaultTruncate, post, ClassAPI, pathsInfo, 1, breaks},
+		{FaultTruncate, get, ClassResolve, "/redirect", 1, breaks},
+		{FaultTruncate, put, ClassContent, "/", 1, whole},
+		{FaultStall, get, ClassContent, "/", 1, hangs},
+		{FaultStall, get, ClassResolve, "/redirect", 1, hangs},
+		{FaultStatus429, get, ClassAPI, "/", 0, answers(429)},
+		{FaultStatus503, post, ClassCommit, "/", 0, answers(503)},
+		{FaultExpireURL, get, ClassContent, "/", 0, answers(403)},
+		{FaultExpireURL, put, ClassContent, "/", 0, answers(403)},
+		{FaultExpireURL, get, ClassAPI, "/", 1, whole},
+		{FaultCorrupt, get, ClassResolve, "/", 1, func(o outcome) bool {
 			return o.err == nil && len(o.body) == len(networkBody) && !bytes.Equal(o.body, networkBody)
 		}},
-		{FaultCorrupt, http.MethodGet, ClassAPI, 1, func(o outcome) bool { return bytes.Equal(o.body, networkBody) }},
-		{FaultLanded500, http.MethodPost, ClassCommit, 1, func(o outcome) bool { return o.status == 500 }},
-		{FaultLostAnswer, http.MethodPost, ClassCommit, 1, func(o outcome) bool { return o.err != nil }},
+		{FaultCorrupt, get, ClassResolve, "/redirect", 1, answers(302)},
+		{FaultCorrupt, head, ClassResolve, "/", 1, answers(200)},
+		{FaultCorrupt, get, ClassAPI, "/", 1, whole},
+		{FaultLanded500, post, ClassCommit, "/", 1, answers(500)},
+		{FaultLanded500, post, ClassAPI, "/api/repos/create", 1, answers(500)},
+		{FaultLanded500, post, ClassAPI, lfsBatch, 1, whole},
+		{FaultLanded500, put, ClassContent, "/", 1, whole},
+		{FaultLostAnswer, post, ClassCommit, "/", 1, breaks},
+		{FaultLostAnswer, get, ClassAPI, "/", 1, whole},
 	}
 	for _, tt := range tests {
-		t.Run(string(tt.fault)+" "+tt.method+" "+tt.class, func(t *testing.T) {
+		t.Run(fmt.Sprint(tt.fault, " ", tt.method, " ", tt.class, " ", tt.path), func(t *testing.T) {
+			t.Parallel()
 			url, ran := shaped(t, tt.class, always(tt.fault))
 			var o outcome
-			o.status, o.body, o.err = fetch(t, tt.method, url)
+			o.status, o.body, o.err = ask(t, tt.method, url+tt.path)
 			if !tt.check(o) {
 				t.Errorf("status %d, %d bytes, %v", o.status, len(o.body), o.err)
 			}
@@ -95,12 +134,26 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func TestTooManyRequestsSaysHowLong(t *testing.T) {
+	url, _ := shaped(t, ClassResolve, Network{Faults: map[Fault]float64{FaultStatus429: 1}})
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got := [3]string{resp.Header.Get("Retry-After"), resp.Header.Get("RateLimit"), resp.Header.Get("X-Error-Code")}
+	if want := [3]string{"1", `"resolvers";r=0;t=1`, "TooManyRequests"}; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestNetworkIsDeterministic(t *testing.T) {
 	sequence := func() []bool {
-		n := newNetwork(Network{Faults: map[Fault]float64{FaultReset: 0.5}, Seed: 7})
+		n := newNetwork(Network{Faults: map[Fault]float64{FaultReset: 0.5}, Seed: 7}, slog.New(slog.DiscardHandler))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		var s []bool
 		for range 64 {
-			s = append(s, n.strikes(FaultReset))
+			s = append(s, n.strikes(FaultReset, r))
 		}
 		return s
 	}
@@ -119,17 +172,24 @@ func TestNetworkIsDeterministic(t *testing.T) {
 	}
 }
 
-// A shaped answer can be slower than asked on a busy machine, never faster.
+// A shaped transfer can be slower than asked on a busy machine, never faster.
 func TestBandwidthAndLatency(t *testing.T) {
-	for name, conf := range map[string]Network{
-		"in all":       {Bandwidth: 1 << 20},
-		"a connection": {ConnectionBandwidth: 1 << 20},
-		"latency":      {Latency: 100 * time.Millisecond},
+	for name, tt := range map[string]struct {
+		conf   Network
+		method string
+	}{
+		"in all":                {Network{Bandwidth: 1 << 20}, http.MethodGet},
+		"a connection":          {Network{ConnectionBandwidth: 1 << 20}, http.MethodGet},
+		"both":                  {Network{Bandwidth: 1 << 20, ConnectionBandwidth: 100 << 20}, http.MethodGet},
+		"uploads":               {Network{Bandwidth: 2 << 20}, http.MethodPut}, // and the answer
+		"uploads, a connection": {Network{ConnectionBandwidth: 2 << 20}, http.MethodPut},
+		"latency":               {Network{Latency: 100 * time.Millisecond}, http.MethodGet},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url, _ := shaped(t, ClassContent, conf)
+			t.Parallel()
+			url, _ := shaped(t, ClassContent, tt.conf)
 			start := time.Now()
-			if _, body, err := fetch(t, http.MethodGet, url); err != nil || !bytes.Equal(body, networkBody) {
+			if _, body, err := ask(t, tt.method, url); err != nil || !bytes.Equal(body, networkBody) {
 				t.Fatalf("%d bytes, %v", len(body), err)
 			}
 			// 128 KiB at 1 MiB/s are 125 ms.
@@ -137,6 +197,41 @@ func TestBandwidthAndLatency(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 		})
+	}
+}
+
+// Transfers at once share the bandwidth of the link, and one connection can't have
+// more than its own.
+func TestBandwidthIsShared(t *testing.T) {
+	const each = 1 << 20
+	url, _ := shaped(t, ClassContent, Network{Bandwidth: 4 * each, ConnectionBandwidth: each})
+	start := time.Now()
+	var g errgroup.Group
+	for range 8 {
+		g.Go(func() error {
+			_, _, err := ask(t, http.MethodGet, url)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	// 8 x 128 KiB at 4 MiB/s are 250 ms.
+	if took := time.Since(start); took < 200*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+// What is switched on and off applies to the requests from then on.
+func TestSetNetwork(t *testing.T) {
+	n := newNetwork(Network{}, slog.New(slog.DiscardHandler))
+	srv := httptest.NewServer(n.wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(networkBody) }), ClassAPI))
+	defer srv.Close()
+	for _, want := range []int{200, 503, 200} {
+		n.set(map[int]Network{200: {}, 503: {Faults: map[Fault]float64{FaultStatus503: 1}}}[want])
+		if status, _, err := ask(t, http.MethodGet, srv.URL); status != want || err != nil {
+			t.Errorf("%d, %v, want %d", status, err, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package localhub
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -39,5 +40,19 @@ func TestRateLimits(t *testing.T) {
 	now = now.Add(time.Minute)
 	if resp := ask(api, "alice"); resp.StatusCode != http.StatusNoContent {
 		t.Errorf("after the window: %d", resp.StatusCode)
+	}
+}
+
+// Addresses that never come again don't pile up.
+func TestRateLimitsForgetOldWindows(t *testing.T) {
+	now := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := newRateLimiter(RateLimits{API: 2, Window: time.Minute})
+	l.now = func() time.Time { return now }
+	for i := range 3 * sweepWindows {
+		l.take(rateKey{"api", strconv.Itoa(i)}, 2)
+		now = now.Add(time.Second)
+	}
+	if n := len(l.windows); n > sweepWindows {
+		t.Errorf("%d windows are kept", n)
 	}
 }

@@ -73,7 +73,7 @@ func (c *call) repoInfo() error {
 	if err != nil {
 		return err
 	}
-	if !isCommitID(rev) && len(commit.Parents) > 0 && c.h.network.strikes(FaultStaleHead) {
+	if !isCommitID(rev) && len(commit.Parents) > 0 && c.h.network.strikes(FaultStaleHead, c.r) {
 		if commit, err = c.repo.git.Commit(commit.Parents[0]); err != nil {
 			return err
 		}
