@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -146,6 +148,7 @@ func (c *Client) RepoInfo(ctx context.Context, repo Repo, opts *RepoInfoOptions)
 	if err := info.check(); err != nil {
 		return nil, c.protocolError(r, "%v", err)
 	}
+	c.dropHostileSiblings(ctx, info)
 	return info, nil
 }
 
@@ -158,6 +161,20 @@ func (i *RepoInfo) check() error {
 		return &ValidationError{What: "commit", Value: i.SHA, Reason: "isn't 40 hexadecimal digits"}
 	}
 	return nil
+}
+
+// dropHostileSiblings leaves out files that nobody should create, and logs them.
+func (c *Client) dropHostileSiblings(ctx context.Context, info *RepoInfo) {
+	info.Siblings = slices.DeleteFunc(info.Siblings, func(s Sibling) bool {
+		err := ValidPath(s.Name)
+		if err == nil && s.LFS != nil && !isSHA256(s.LFS.SHA256) {
+			err = &ValidationError{What: "sha256 of " + strconv.Quote(s.Name), Value: s.LFS.SHA256, Reason: "isn't 64 hexadecimal digits"}
+		}
+		if err != nil {
+			c.logger.WarnContext(ctx, "left out of the files", "repo", info.Repo().String(), "error", err)
+		}
+		return err != nil
+	})
 }
 
 // RepoExists says whether the repository exists and may be seen; a gated one

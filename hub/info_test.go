@@ -195,7 +195,7 @@ func TestListRepos(t *testing.T) {
 	var rec recorder
 	c := fake(t, func(w http.ResponseWriter, r *http.Request) {
 		rec.note(r)
-		reply(200, `[{"id":"ns/a"},{"id":"../x"},{"id":"ns/b"}]`)(w, r)
+		reply(200, `[{"id":"ns/a"},{"id":"../x"},{"id":"other/x"},{"id":"NS/b"}]`)(w, r)
 	})
 	gated := false
 	opts := &ListReposOptions{
@@ -209,7 +209,7 @@ func TestListRepos(t *testing.T) {
 		}
 		ids = append(ids, info.ID)
 	}
-	if strings.Join(ids, " ") != "ns/a ns/b" {
+	if strings.Join(ids, " ") != "ns/a NS/b" {
 		t.Error(ids)
 	}
 	if got := rec.take(); got != "GET /api/datasets?author=ns&cardData=true&config=true&datasets=d&direction=-1&filter=x&filter=y&full=true&gated=false"+
@@ -236,6 +236,26 @@ func TestWhoAmI(t *testing.T) {
 	who, err := c.WhoAmI(t.Context())
 	if err != nil || who.Name != "u" || who.Orgs[0].Name != "o" || who.Auth.AccessToken.Role != "write" || !strings.Contains(string(who.Raw), `"extra":1`) {
 		t.Errorf("%+v, %v", who, err)
+	}
+}
+
+func TestHostileWhoAmI(t *testing.T) {
+	c := fake(t, reply(200, `{"name":"u","orgs":[{"name":"../x"},{"name":"o"},{"name":""},{"name":"a/b"}]}`))
+	who, err := c.WhoAmI(t.Context())
+	if err != nil || len(who.Orgs) != 1 || who.Orgs[0].Name != "o" {
+		t.Errorf("%+v, %v", who, err)
+	}
+	c = fake(t, reply(200, `{"name":".."}`))
+	_, err = c.WhoAmI(t.Context())
+	wantKind(t, err, ErrProtocol)
+}
+
+func TestHostileSiblings(t *testing.T) {
+	c := fake(t, reply(200, `{"id":"ns/name","siblings":[{"rfilename":"../x"},{"rfilename":"a/b"},{"rfilename":".git/config"},
+		{"rfilename":"c","lfs":{"sha256":"../x","size":1,"pointerSize":1}}]}`))
+	info, err := c.RepoInfo(t.Context(), testRepo, nil)
+	if err != nil || len(info.Siblings) != 1 || info.Siblings[0].Name != "a/b" {
+		t.Errorf("%+v, %v", info, err)
 	}
 }
 

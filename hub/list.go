@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // ListReposOptions choose, sort and extend what ListRepos gives. The zero value
@@ -78,8 +79,8 @@ func (o *ListReposOptions) query() url.Values {
 	return q
 }
 
-// ListRepos lists the repositories of a type. Those with an impossible id are
-// left out and logged. Iteration ends at the first error.
+// ListRepos lists the repositories of a type. Those with an impossible id, or of
+// another Author than asked for, are left out and logged. Iteration ends at the first error.
 //
 //	GET /api/{type}s
 func (c *Client) ListRepos(ctx context.Context, t RepoType, opts *ListReposOptions) iter.Seq2[RepoInfo, error] {
@@ -103,10 +104,15 @@ func (c *Client) ListRepos(ctx context.Context, t RepoType, opts *ListReposOptio
 				return
 			}
 			info.Type = t
-			if err := info.check(); err != nil {
+			err := info.check()
+			if err == nil && opts.Author != "" && !strings.EqualFold(info.Repo().Namespace(), opts.Author) {
+				err = &ValidationError{What: "repo id", Value: info.ID, Reason: "isn't the author's that was asked for"}
+			}
+			if err != nil {
 				c.logger.WarnContext(ctx, "left out of a list", "type", t, "error", err)
 				continue
 			}
+			c.dropHostileSiblings(ctx, &info)
 			if n++; !yield(info, nil) || n == opts.Limit {
 				return
 			}

@@ -66,16 +66,26 @@ func (c *Client) OpenFile(ctx context.Context, f FileRef, r Range) (*Content, er
 	if err := firstError(f.check(), r.check()); err != nil {
 		return nil, err
 	}
-	content, err := c.openFile(ctx, &f, r)
-	if errors.Is(err, ErrLocationExpired) {
-		content, err = c.openFile(ctx, &f, r)
+	for try := 0; ; try++ {
+		content, err := c.openFile(ctx, &f, r)
+		if !errors.Is(err, ErrLocationExpired) {
+			return content, err
+		}
+		var e *Error
+		if try == maxNewLocations && errors.As(err, &e) {
+			e.kind = ErrUnavailable // for the caller, to resolve again doesn't help
+			return nil, err
+		}
+		if try > 0 {
+			if err := sleep(ctx, backoff(try-1)); err != nil {
+				return nil, err
+			}
+		}
 	}
-	var e *Error
-	if errors.Is(err, ErrLocationExpired) && errors.As(err, &e) {
-		e.kind = ErrUnavailable // asking on for addresses that are refused at once doesn't help
-	}
-	return content, err
 }
+
+// maxNewLocations is how often storage that refuses a new address is given another.
+const maxNewLocations = 3
 
 func (c *Client) openFile(ctx context.Context, f *FileRef, r Range) (*Content, error) {
 	req := f.request(http.MethodGet)

@@ -250,7 +250,7 @@ func TestLocationExpires(t *testing.T) {
 	if errors.Is(err, ErrLocationExpired) {
 		t.Error("the caller is told to ask on")
 	}
-	if n := strings.Count(h.rec.take(), "\n") + 1; n != 4 {
+	if n := strings.Count(h.rec.take(), "\n") + 1; n != 8 {
 		t.Errorf("%d requests", n)
 	}
 	// What is known to have expired isn't asked for.

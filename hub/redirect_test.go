@@ -176,7 +176,7 @@ func TestHeaders(t *testing.T) {
 			http.Redirect(w, r, "/api/there", http.StatusTemporaryRedirect)
 			return
 		}
-		reply(200, "{}")(w, r)
+		reply(200, `{"name":"u"}`)(w, r)
 	}, func(cfg *Config) {
 		cfg.LibraryName, cfg.LibraryVersion, cfg.UserAgent = "lib", "1.2", "extra/3"
 		cfg.Headers = http.Header{"x-mine": {"a"}}

@@ -185,7 +185,7 @@ func TestRetryNetworkErrors(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var sent atomic.Int32
-			ok := inProcess{reply(200, `{}`)}
+			ok := inProcess{reply(200, `{"name":"u"}`)}
 			c := fake(t, nil, func(cfg *Config) {
 				cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 					if sent.Add(1) == 1 {

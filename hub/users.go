@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +57,16 @@ func (c *Client) WhoAmI(ctx context.Context) (*WhoAmI, error) {
 	if err := json.Unmarshal(who.Raw, &who); err != nil {
 		return nil, c.protocolError(r, "%v", err)
 	}
+	if err := validNamespace(who.Name); err != nil {
+		return nil, c.protocolError(r, "%v", err)
+	}
+	who.Orgs = slices.DeleteFunc(who.Orgs, func(o Org) bool {
+		err := validNamespace(o.Name)
+		if err != nil {
+			c.logger.WarnContext(ctx, "left out of the organisations", "error", err)
+		}
+		return err != nil
+	})
 	return &who, nil
 }
 
@@ -75,11 +86,8 @@ type Namespace struct {
 //
 //	GET /api/users/{name}/overview, then /api/organizations/{name}/overview
 func (c *Client) NamespaceOverview(ctx context.Context, name string) (*Namespace, error) {
-	if strings.Contains(name, "/") {
-		return nil, &ValidationError{What: "namespace", Value: name, Reason: "must not contain /"}
-	}
-	if err := (Repo{Type: Model, ID: name + "/x"}).Validate(); err != nil {
-		return nil, &ValidationError{What: "namespace", Value: name, Reason: "is no name of a user or organisation"}
+	if err := validNamespace(name); err != nil {
+		return nil, err
 	}
 	ns, err := c.overview(ctx, "user", "/api/users/"+escape(name)+"/overview")
 	if errors.Is(err, ErrNotFound) {
@@ -104,8 +112,16 @@ func (c *Client) overview(ctx context.Context, typ, path string) (*Namespace, er
 	ns := &wire.Namespace
 	ns.Type, ns.Raw = typ, raw
 	ns.Name = cmp.Or(wire.User, ns.Name)
-	if (Repo{Type: Model, ID: ns.Name + "/x"}).Validate() != nil {
-		return nil, c.protocolError(r, "the namespace has the name %q", ns.Name)
+	if err := validNamespace(ns.Name); err != nil {
+		return nil, c.protocolError(r, "%v", err)
 	}
 	return ns, nil
+}
+
+// validNamespace refuses what no id of a repository can begin with.
+func validNamespace(name string) error {
+	if strings.Contains(name, "/") || (Repo{Type: Model, ID: name + "/x"}).Validate() != nil {
+		return &ValidationError{What: "namespace", Value: name, Reason: "is no name of a user or organisation"}
+	}
+	return nil
 }
