@@ -26,6 +26,11 @@ func WithNetwork(n localhub.Network) Option {
 	return func(o *localhub.Options) { o.Network = n }
 }
 
+// WithRateLimits gives every user a quota of requests.
+func WithRateLimits(l localhub.RateLimits) Option {
+	return func(o *localhub.Options) { o.RateLimits = l }
+}
+
 // WithUsers adds users beside alice.
 func WithUsers(u ...localhub.User) Option {
 	return func(o *localhub.Options) { o.Users = append(o.Users, u...) }

@@ -283,3 +283,24 @@ func TestListings(t *testing.T) {
 		{"GET", "/api/organizations/acme/members?limit=1", "", "", 200, `"user":"Bob"`},
 	})
 }
+
+func TestQuota(t *testing.T) {
+	s := hubtest.New(t, hubtest.WithRateLimits(localhub.RateLimits{API: 2, Resolvers: 100}))
+	id := s.Repo("m", map[string]string{"a": "A"})
+	for i, want := range []int{200, 200, 429} {
+		resp, body := send(t, "GET", s.URL+"/api/models/"+id, "", auth(s.Token))
+		if resp.StatusCode != want || !strings.HasPrefix(resp.Header.Get("RateLimit"), `"api";r=`) {
+			t.Errorf("request %d: %d %v %s", i, resp.StatusCode, resp.Header, body)
+		}
+		if want == 429 {
+			checkRefusal(t, "over the quota", resp, body)
+		}
+	}
+	// Nobody's quota is another one's, and files have their own.
+	if resp, _ := send(t, "GET", s.URL+"/api/models/"+id, ""); resp.StatusCode != http.StatusOK {
+		t.Errorf("anonymous: %d", resp.StatusCode)
+	}
+	if resp, _ := send(t, "GET", s.URL+"/"+id+"/resolve/main/a", "", auth(s.Token)); resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("RateLimit"), `"resolvers";r=99;t=`) {
+		t.Errorf("file: %d %v", resp.StatusCode, resp.Header)
+	}
+}

@@ -68,7 +68,6 @@ func (h *Hub) signedDownload(c *call, oid, name string) string {
 
 // serveContent answers a request to a signed URL.
 func (h *Hub) serveContent(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Request-Id", requestID(r))
 	w.Header().Set("Access-Control-Expose-Headers", "X-Request-Id,X-Error-Code,X-Error-Message,ETag,Accept-Ranges,Content-Range")
 	if err := h.contentRoute(w, r); err != nil {
 		(&call{h: h, w: w, r: r}).refuse(r.Context(), err)

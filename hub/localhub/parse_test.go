@@ -2,6 +2,8 @@ package localhub
 
 import (
 	"bytes"
+	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -41,7 +43,7 @@ func FuzzCommitBody(f *testing.F) {
 		d := base.h.newDraft(base.repo, "a")
 		if err := d.readCommit(bytes.NewReader(body)); err != nil {
 			var e *Error
-			if e, _ = err.(*Error); e == nil || e.Status < 400 || e.Status > 499 || e.Code == "" {
+			if !errors.As(err, &e) || e.Status < 400 || e.Status > 499 || e.Code == "" {
 				t.Fatalf("refused with %v", err)
 			}
 			return
@@ -82,7 +84,7 @@ func FuzzRoute(f *testing.F) {
 		if !strings.HasPrefix(target, "/") || strings.ContainsAny(target, " \r\n\x00") {
 			return
 		}
-		req := httptest.NewRequest("GET", "/", nil)
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
 		u, err := req.URL.Parse("http://h" + target)
 		if err != nil {
 			return

@@ -33,7 +33,6 @@ type methods map[string]handler
 func (h *Hub) serveAPI(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, w: w, r: r}
 	head := w.Header()
-	head.Set("X-Request-Id", requestID(r))
 	head.Set("Access-Control-Expose-Headers", "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-Etag")
 	head.Set("Vary", "Authorization")
 	var err error

@@ -126,6 +126,7 @@ func (h *Hub) count(next http.Handler, class string) http.Handler {
 			req.User = t.User
 		}
 		h.traffic.begin(req)
+		w.Header().Set("X-Request-Id", requestID(r))
 		cw := &countingWriter{ResponseWriter: w, t: &h.traffic, req: req}
 		next.ServeHTTP(cw, r)
 		h.log.DebugContext(r.Context(), "request", "class", class, "method", r.Method, "path", req.Path,

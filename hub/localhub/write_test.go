@@ -348,15 +348,7 @@ func TestLFSPartsMustBeWhole(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 250)
 	batch := fmt.Sprintf(`{"operation":"upload","transfers":["multipart"],"objects":[{"oid":%q,"size":2500}],"ref":{"name":"main"}}`, sum(content))
 	_, body := send(t, "POST", s.URL+"/alice/m.git/info/lfs/objects/batch", batch, auth("hf_alice"))
-	var answer struct {
-		Objects []struct {
-			Actions map[string]struct {
-				Href   string
-				Header map[string]string
-			}
-		}
-	}
-	answer = decode[struct {
+	answer := decode[struct {
 		Objects []struct {
 			Actions map[string]struct {
 				Href   string
