@@ -206,3 +206,30 @@ func TestSplitOperationsRandom(t *testing.T) {
 		}
 	}
 }
+
+func FuzzCommitAnswer(f *testing.F) {
+	f.Add([]byte(`{"success":true,"commitOid":"`+oid1+`","commitUrl":"http://hub.test/ns/name/commit/`+oid1+`","pullRequestUrl":"http://hub.test/ns/name/discussions/7","hookOutput":""}`), true)
+	f.Add([]byte(`{"commitOid":"`+oid1+`","commitUrl":"https://huggingface.co/datasets/commit/commit/commit/x"}`), false)
+	f.Fuzz(func(t *testing.T, data []byte, pr bool) {
+		c := fake(t, reply(200, string(data)), func(c *Config) { c.Retries = -1 })
+		info, err := c.CreateCommit(t.Context(), testRepo, "", CommitInput{Summary: "x", CreatePR: pr, Operations: []Operation{&Delete{"a"}}})
+		switch {
+		case err != nil && !errors.Is(err, ErrAmbiguousCommit):
+			t.Fatalf("a commit that was accepted is said to have failed: %v", err)
+		case err == nil && (!isOID(info.OID) || info.CommitURL == "" || info.RepoURL.URL == "" || pr != (info.PRNum > 0)):
+			t.Fatalf("took %s for %+v", data, info)
+		}
+	})
+}
+
+func FuzzPreuploadAnswer(f *testing.F) {
+	f.Add([]byte(`{"files":[{"path":"a","uploadMode":"lfs","shouldIgnore":false,"oid":"` + oid1 + `"},{"path":"b","uploadMode":"regular","shouldIgnore":true}],"commitOid":"` + oid2 + `"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := fake(t, reply(200, string(data)), func(c *Config) { c.Retries = -1 })
+		a, b := add("a", "1"), add("b", "")
+		err := c.preupload(t.Context(), testRepo, "main", []addition{{a, "a"}, {b, "b"}}, false, "")
+		if err == nil && (a.State.Mode == "" || b.State.Mode != UploadRegular) {
+			t.Fatalf("took %s for %+v and %+v", data, a.State, b.State)
+		}
+	})
+}
