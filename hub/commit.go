@@ -87,7 +87,7 @@ type CommitInfo struct {
 // and sends the commit. What the repository has already is left out, and where
 // nothing is left no commit is made. Revision "" is main.
 //
-// A commit that was sent is never sent again: see ErrAmbiguousCommit, to be
+// A commit that was sent whole is never sent again: see ErrAmbiguousCommit, to be
 // tested for before any other kind, as its cause usually is ErrUnavailable. The
 // State of the additions says what was done, also after an error, and a second
 // call goes on from there. What failed because of single paths, [FailedPaths] tells.
@@ -147,7 +147,8 @@ func (in *CommitInput) description() string {
 	return strings.TrimRight(in.Description, "\n") + "\n\n" + markLine(in.Mark)
 }
 
-// send sends the commit, once.
+// send sends the commit. It is sent again only while the server can't have got all
+// of it.
 func (p *commitPlan) send(ctx context.Context, body *commitBody) (*CommitInfo, error) {
 	r := &request{
 		method: http.MethodPost, repo: p.repo, path: below("commit", p.revision), query: createPRQuery(p.in.CreatePR),
@@ -155,6 +156,10 @@ func (p *commitPlan) send(ctx context.Context, body *commitBody) (*CommitInfo, e
 		stream: &stream{size: body.length, open: body.open},
 	}
 	resp, err := p.c.do(ctx, r)
+	for try := 0; unsent(err, body) && try < p.c.retrier.max && sleep(ctx, backoff(try)) == nil; try++ {
+		p.c.retrier.retries.Add(1)
+		resp, err = p.c.do(ctx, r)
+	}
 	if err != nil {
 		return nil, commitError(err, body.delivered.Load())
 	}
@@ -168,6 +173,14 @@ func (p *commitPlan) send(ctx context.Context, body *commitBody) (*CommitInfo, e
 		return nil, ambiguous(err) // the status said yes
 	}
 	return &p.info, nil
+}
+
+// unsent says whether a commit failed because the network did, before its last
+// byte was on the way.
+func unsent(err error, body *commitBody) bool {
+	var e *Error
+	var op *OperationError
+	return errors.As(err, &e) && e.Status == 0 && errors.Is(err, ErrUnavailable) && !errors.As(err, &op) && !body.delivered.Load()
 }
 
 // commitError sorts out a commit that failed: whether it may have landed, or why

@@ -49,24 +49,29 @@ func (m *MultipartState) valid(sha256 string, size int64) bool {
 }
 
 // sameUpload says whether two addresses complete the same upload: those of one
-// upload differ in when they were signed.
+// upload differ only in when they were signed.
 func sameUpload(a, b string) bool {
 	ua, errA := url.Parse(a)
 	ub, errB := url.Parse(b)
 	if errA != nil || errB != nil || ua.Host != ub.Host || ua.Path != ub.Path {
 		return false
 	}
-	return uploadID(ua) == uploadID(ub)
+	return maps.EqualFunc(lastingParams(ua), lastingParams(ub), slices.Equal)
 }
 
-// uploadID is the parameter by which storage tells uploads of one object apart.
-func uploadID(u *url.URL) string {
-	for name, values := range u.Query() {
-		if strings.EqualFold(strings.NewReplacer("-", "", "_", "").Replace(name), "uploadid") {
-			return values[0]
+// lastingParams are the parameters of a signed address that don't come from the
+// signing. One too many only costs parts that are sent again.
+func lastingParams(u *url.URL) url.Values {
+	params := u.Query()
+	maps.DeleteFunc(params, func(name string, _ []string) bool {
+		name = strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))
+		switch name {
+		case "signature", "sig", "expires", "expiration", "expiry", "exp", "policy", "keypairid", "awsaccesskeyid", "googleaccessid":
+			return true
 		}
-	}
-	return ""
+		return strings.HasPrefix(name, "xamz") || strings.HasPrefix(name, "xgoog")
+	})
+	return params
 }
 
 func partCount(size, chunk int64) int64 { return (size-1)/chunk + 1 }

@@ -424,7 +424,8 @@ func TestSameUpload(t *testing.T) {
 		want bool
 	}{
 		{"https://h/c?uploadId=1&sig=a", "https://h/c?sig=b&uploadId=1", true},
-		{"https://h/c?upload_id=1", "https://h/c?Upload-Id=1", true},
+		{"https://h/c?upload=1&X-Amz-Date=1&expires=2", "https://h/c?upload=1&X-Amz-Date=2&expires=3", true},
+		{"https://h/c?upload=1&expires=2", "https://h/c?upload=2&expires=2", false},
 		{"https://h/c?uploadId=1", "https://h/c?uploadId=2", false},
 		{"https://h/c?uploadId=1", "https://h/c", false},
 		{"https://h/c/1", "https://h/c/2", false},

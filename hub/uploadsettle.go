@@ -4,9 +4,25 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 )
 
 const settleTries = 3
+
+// commitPatiently is CreateCommit, waiting where the server says that it will take
+// the commit later.
+func (c *Client) commitPatiently(ctx context.Context, repo Repo, revision string, in CommitInput) (*CommitInfo, error) {
+	for waited := time.Duration(0); ; {
+		info, err := c.CreateCommit(ctx, repo, revision, in)
+		var e *Error
+		if !errors.Is(err, ErrRateLimited) || !errors.As(err, &e) || e.RetryAfter <= 0 {
+			return info, err
+		}
+		if waited += e.RetryAfter; waited > c.retrier.maxTold || sleep(ctx, e.RetryAfter) != nil {
+			return info, err
+		}
+	}
+}
 
 // commitSettled is CreateCommit for a caller who keeps no journal: where it isn't
 // known whether the commit landed, the branch is looked at. If it has the content,
@@ -14,7 +30,7 @@ const settleTries = 3
 // that of the two only one can land. This works for additions only, and not for
 // the making of a pull request.
 func (c *Client) commitSettled(ctx context.Context, repo Repo, revision string, in CommitInput) (*CommitInfo, error) {
-	info, err := c.CreateCommit(ctx, repo, revision, in)
+	info, err := c.commitPatiently(ctx, repo, revision, in)
 	var adds []*Add
 	for _, op := range in.Operations {
 		if a, ok := op.(*Add); ok {
@@ -33,7 +49,7 @@ func (c *Client) commitSettled(ctx context.Context, repo Repo, revision string, 
 			break // somebody else was faster, or ours came and was built upon
 		}
 		in.ParentCommit = head
-		again, againErr := c.CreateCommit(ctx, repo, revision, in)
+		again, againErr := c.commitPatiently(ctx, repo, revision, in)
 		if errors.Is(againErr, ErrPreconditionFailed) {
 			break // it may have been ours that came in between
 		}
