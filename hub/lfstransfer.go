@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -41,7 +42,10 @@ func (u *uploader) sendParts(ctx context.Context, a addition, fresh *MultipartSt
 	done := maps.Clone(m.ETags)
 	u.mu.Unlock()
 
-	g, gctx := errgroup.WithContext(ctx)
+	// After a failure no part is begun, but those under way may finish: what they
+	// store isn't sent again.
+	var g errgroup.Group
+	var failed atomic.Bool
 	g.SetLimit(cap(u.slots))
 	for i, address := range m.Parts {
 		n, off := i+1, int64(i)*m.ChunkSize
@@ -50,19 +54,15 @@ func (u *uploader) sendParts(ctx context.Context, a addition, fresh *MultipartSt
 			u.tracker.move(a.path, size)
 			continue
 		}
-		if gctx.Err() != nil {
-			break
-		}
 		g.Go(func() error {
-			h, err := u.put(gctx, a, address, off, size)
+			if failed.Load() {
+				return nil
+			}
+			err := u.sendPart(ctx, a, m, n, address, off, size)
 			if err != nil {
+				failed.Store(true)
 				return fmt.Errorf("part %d of %d: %w", n, len(m.Parts), err)
 			}
-			etag := h.Get("ETag")
-			if etag == "" {
-				return &Error{Method: http.MethodPut, URL: redactString(address), Message: "the answer to an uploaded part has no ETag", kind: ErrProtocol}
-			}
-			u.update(a, func(s *AddState) { m.ETags[n] = etag })
 			return nil
 		})
 	}
@@ -79,6 +79,20 @@ func (u *uploader) sendParts(ctx context.Context, a addition, fresh *MultipartSt
 		u.tracker.restart(a.path)
 	}
 	return err
+}
+
+// sendPart uploads part n of an object.
+func (u *uploader) sendPart(ctx context.Context, a addition, m *MultipartState, n int, address string, off, size int64) error {
+	h, err := u.put(ctx, a, address, off, size)
+	if err != nil {
+		return err
+	}
+	etag := h.Get("ETag")
+	if etag == "" {
+		return &Error{Method: http.MethodPut, URL: redactString(address), Message: "the answer to an uploaded part has no ETag", kind: ErrProtocol}
+	}
+	u.update(a, func(*AddState) { m.ETags[n] = etag })
+	return nil
 }
 
 // resume is the state to go on from. Parts of an earlier upload count if the

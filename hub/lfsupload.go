@@ -12,7 +12,7 @@ import (
 
 const (
 	defaultWorkers = 8
-	uploadRounds   = 4 // how often the way to store an object is asked for
+	uploadRounds   = 4 // how often the way to store an object is asked for without getting on
 )
 
 // An uploader stores the LFS objects of additions. Hashing, asking and uploading
@@ -153,6 +153,7 @@ func (u *uploader) start(ctx context.Context, g *errgroup.Group, adds []addition
 // asked for again, and what is stored already isn't sent again if the server
 // still knows it.
 func (u *uploader) store(ctx context.Context, a addition, plan *lfsUpload) error {
+	best := 0 // parts that were stored at a time
 	for round := 1; ; round++ {
 		err := u.send(ctx, a, plan)
 		if err == nil {
@@ -162,6 +163,9 @@ func (u *uploader) store(ctx context.Context, a addition, plan *lfsUpload) error
 			u.tracker.fileDone(a.path)
 			u.stored(a)
 			return nil
+		}
+		if n := u.storedParts(a); n > best {
+			best, round = n, 1
 		}
 		if round == uploadRounds || !worthAnotherRound(err) || ctx.Err() != nil {
 			return err
@@ -187,11 +191,21 @@ func (u *uploader) store(ctx context.Context, a addition, plan *lfsUpload) error
 			u.stored(a)
 			return nil
 		}
-		// What was refused is of no use any more, unless the server goes on with it.
-		if old := a.State.Multipart; old != nil && !errors.Is(err, ErrUnavailable) && (plan.multipart == nil || !sameUpload(old.Complete, plan.multipart.Complete)) {
+		// What was refused twice is of no use any more, unless the server goes on with it.
+		if old := a.State.Multipart; old != nil && round > 1 && !errors.Is(err, ErrUnavailable) && (plan.multipart == nil || !sameUpload(old.Complete, plan.multipart.Complete)) {
 			u.update(a, func(s *AddState) { s.Multipart = nil })
 		}
 	}
+}
+
+// storedParts is how many parts of an upload under way the server has.
+func (u *uploader) storedParts(a addition) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if a.State.Multipart == nil {
+		return 0
+	}
+	return len(a.State.Multipart.ETags)
 }
 
 // worthAnotherRound says whether an upload may work with new addresses, or turns
