@@ -95,6 +95,9 @@ func startDaemon(c *cli.Context, p *mountPlan) error {
 	case ready.Usage:
 		return usagef("%s", ready.Error)
 	case ready.Error != "":
+		if said := logged(log, logStart, "fusermount"); said != "" {
+			return fmt.Errorf("%s (%s)", ready.Error, said)
+		}
 		return errors.New(ready.Error)
 	}
 	state := "died"
@@ -159,19 +162,37 @@ func openLog(path string) (*os.File, error) {
 	return f, nil
 }
 
-// lastLine is the last line of the log since the daemon's start, which usually says why it died.
+// lastLine is the last line of the log since the daemon's start, or the first of a panic: they usually
+// say why it died.
 func lastLine(log *os.File, from int64) string {
-	b, err := io.ReadAll(io.LimitReader(io.NewSectionReader(log, from, maxLog), maxLog))
-	text := strings.TrimSpace(string(b))
-	if err != nil || text == "" {
-		return "it logged nothing"
-	}
-	for line := range strings.SplitSeq(text, "\n") {
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
+	for _, what := range []string{"panic: ", "fatal error: "} {
+		if line := logged(log, from, what); line != "" {
 			return line
 		}
 	}
+	text := logText(log, from)
+	if text == "" {
+		return "it logged nothing"
+	}
 	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// logged is the first line with what in it that was logged since the daemon's start, or "".
+func logged(log *os.File, from int64, what string) string {
+	for line := range strings.SplitSeq(logText(log, from), "\n") {
+		if strings.Contains(line, what) {
+			return line
+		}
+	}
+	return ""
+}
+
+func logText(log *os.File, from int64) string {
+	b, err := io.ReadAll(io.NewSectionReader(log, from, maxLog))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 func shortHash(s string) string {

@@ -30,14 +30,26 @@ func demoCommand() *cli.Command {
 			if err := needArgs(c, 0, 0); err != nil {
 				return err
 			}
-			for _, f := range append(checkDevice(c, nil), checkFusermount(c, nil)...) {
-				if f.Status == statusProblem {
-					return fmt.Errorf("this machine can't mount: %s; mend it with: %s", f.Detail, f.Fix)
-				}
+			if err := canMount(c); err != nil {
+				return err
 			}
 			return runDemo(c.Context, c.App.Writer, c.App.ErrWriter, c.Bool("keep"))
 		},
 	}
+}
+
+// canMount says what this machine lacks for mounting, and what mends it.
+func canMount(c *cli.Context) error {
+	var lacks []string
+	for _, f := range examine(c, nil, mountChecks) {
+		if f.Status == statusProblem {
+			lacks = append(lacks, fmt.Sprintf("%s %s; mend it with: %s", f.Check, f.Detail, f.Fix))
+		}
+	}
+	if len(lacks) == 0 {
+		return nil
+	}
+	return fmt.Errorf("this machine can't mount: %s", strings.Join(lacks, "; and "))
 }
 
 // demo is one run: an embedded Hub in this process, and a mount in another, as it has to be for a program

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 )
@@ -47,7 +48,7 @@ func doctorCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			findings := examine(c, cfg)
+			findings := examine(c, cfg, allChecks)
 			problems := 0
 			for _, f := range findings {
 				if f.Status == statusProblem {
@@ -78,25 +79,34 @@ func printFindings(c *cli.Context, findings []finding) error {
 	return printTable(c.App.Writer, rows)
 }
 
-// examine makes all checks, in the order in which they matter.
-func examine(c *cli.Context, cfg *config) []finding {
+// check is one that doctor makes; it gives at least one finding.
+type check struct {
+	name string
+	run  func(*cli.Context, *config) []finding
+}
+
+// mountChecks look at what mounting itself needs; they take no configuration.
+var mountChecks = []check{
+	{"/dev/fuse", checkDevice},
+	{"fusermount3", checkFusermount},
+}
+
+// allChecks are in the order in which they matter.
+var allChecks = append(slices.Clone(mountChecks), []check{
+	{"allow-other", checkAllowOther},
+	{"kernel", checkKernel},
+	{"fuse limits", checkFuseLimits},
+	{"mounts", checkMounts},
+	{"cache", checkCache},
+	{"state", checkState},
+	{"socket", checkSocket},
+	{"endpoint", checkEndpoint},
+	{"token", checkToken},
+}...)
+
+func examine(c *cli.Context, cfg *config, checks []check) []finding {
 	var findings []finding
-	for _, check := range []struct {
-		name string
-		run  func(*cli.Context, *config) []finding
-	}{
-		{"/dev/fuse", checkDevice},
-		{"fusermount3", checkFusermount},
-		{"allow-other", checkAllowOther},
-		{"kernel", checkKernel},
-		{"fuse limits", checkFuseLimits},
-		{"mounts", checkMounts},
-		{"cache", checkCache},
-		{"state", checkState},
-		{"socket", checkSocket},
-		{"endpoint", checkEndpoint},
-		{"token", checkToken},
-	} {
+	for _, check := range checks {
 		for _, f := range check.run(c, cfg) {
 			f.Check = check.name
 			findings = append(findings, f)

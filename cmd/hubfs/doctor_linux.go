@@ -27,9 +27,11 @@ func checkDevice(*cli.Context, *config) []finding {
 		f.Close()
 		return []finding{ok("can be opened")}
 	case errors.Is(err, fs.ErrNotExist):
-		return []finding{problem("modprobe fuse; in a container: docker run --device /dev/fuse --cap-add SYS_ADMIN ...", "isn't there")}
+		return []finding{problem("modprobe fuse; in a container: docker run --device /dev/fuse --cap-add SYS_ADMIN ...", "is missing")}
+	case errors.Is(err, fs.ErrPermission) && os.Getuid() != 0:
+		return []finding{problem("chmod 666 /dev/fuse as root", "may be opened by root alone")}
 	case errors.Is(err, fs.ErrPermission):
-		return []finding{problem("chmod 666 /dev/fuse as root, or give the container the device", "may not be opened: %v", err)}
+		return []finding{problem("docker run --device /dev/fuse --cap-add SYS_ADMIN ...", "may not be opened, as in a container that wasn't given the device: %v", err)}
 	}
 	return []finding{problem("modprobe fuse", "can't be opened: %v", err)}
 }
@@ -41,7 +43,7 @@ func checkFusermount(*cli.Context, *config) []finding {
 			if os.Getuid() == 0 {
 				return []finding{ok("not installed, and root doesn't need it")}
 			}
-			return []finding{problem(installFuse, "not installed: only root can mount")}
+			return []finding{problem(installFuse, "isn't installed, and without it only root can mount")}
 		}
 	}
 	info, err := os.Stat(path)

@@ -68,6 +68,9 @@ func printStatus(w io.Writer, st *control.Status) error {
 			return err
 		}
 	}
+	if st.Cache.Dir == "" { // no daemon answered
+		return nil
+	}
 	fmt.Fprintln(w)
 	return printTable(w, append(cacheRows(st.Cache), quotaRows(st.Quota)...))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,9 @@ func umountDead(ctx context.Context, c *cli.Context, dir string) error {
 		}
 		return fmt.Errorf("nothing of hubfs is mounted at %s; hubfs status lists the mounts", dir)
 	}
-	if dead, err := points[i].Dead(ctx); err != nil || !dead {
+	// Root may unmount what another user's daemon serves, as it may with umount; the daemon ends by itself.
+	dead, err := points[i].Dead(ctx)
+	if os.Getuid() != 0 && (err != nil || !dead) {
 		return fmt.Errorf("%s is served by a daemon that this user can't speak to; run this as the user who mounted it", dir)
 	}
 	err = control.UnmountDead(ctx, dir)
@@ -89,7 +92,11 @@ func umountDead(ctx context.Context, c *cli.Context, dir string) error {
 		return err
 	}
 	control.RemoveDeadSocket(ctx, dir)
-	fmt.Fprintf(c.App.Writer, "unmounted %s (its daemon was dead)\n", dir)
+	why := ""
+	if dead {
+		why = " (its daemon was dead)"
+	}
+	fmt.Fprintf(c.App.Writer, "unmounted %s%s\n", dir, why)
 	return nil
 }
 
