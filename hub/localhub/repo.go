@@ -127,9 +127,12 @@ const (
 // a full ref.
 func (r *repo) resolve(rev string) (gitstore.OID, error) {
 	var names []string
-	if strings.HasPrefix(rev, "refs/") {
+	switch {
+	case strings.HasPrefix(rev, "refs/"):
 		names = []string{rev}
-	} else {
+	case rev == "HEAD": // the npm client asks for it where no revision is given
+		names = []string{refsHeads + "main"}
+	default:
 		names = []string{refsHeads + rev, refsTags + rev}
 	}
 	for _, n := range names {

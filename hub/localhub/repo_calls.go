@@ -2,6 +2,7 @@ package localhub
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,9 +21,11 @@ const (
 // RepoOptions are the attributes of a new repository.
 type RepoOptions struct {
 	Private bool
-	Gated   string // "", "auto" or "manual"
-	SDK     string // of a Space: "gradio", "streamlit", "docker" or "static"
-	Creator string // a user's name; "" is the namespace
+	Gated   string      // "", "auto" or "manual"
+	SDK     string      // of a Space: "gradio", "streamlit", "docker" or "static"
+	Creator string      // a user's name; "" is the namespace
+	License string      // if not empty, a README.md says it
+	Files   []Operation // of kind OpAdd, with Content: also in the first commit
 }
 
 // Operation kinds.
@@ -121,6 +124,16 @@ func (h *Hub) createRepo(typ, id string, o RepoOptions) (*repoRec, error) {
 		d.title = "initial commit"
 		if err := d.addFile(gitattributesFile, []byte(defaultAttributes)); err != nil {
 			return err
+		}
+		if o.License != "" {
+			if err := d.addFile("README.md", fmt.Appendf(nil, "---\nlicense: %s\n---\n", oneLine(o.License))); err != nil {
+				return err
+			}
+		}
+		for _, f := range o.Files {
+			if err := d.addFile(f.Path, f.Content); err != nil {
+				return err
+			}
 		}
 		oid, err := d.write(gitstore.OID{})
 		if err != nil {

@@ -1,6 +1,7 @@
 package localhub
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -55,6 +56,12 @@ type createBody struct {
 	Type         *string `json:"type"`
 	SDK          *string `json:"sdk"`
 	Template     *string `json:"template"`
+	License      *string `json:"license"`
+	Files        []struct {
+		Path     string `json:"path"`
+		Content  string `json:"content"`
+		Encoding string `json:"encoding"`
+	} `json:"files"`
 	visibility
 	spaceSettings
 }
@@ -107,6 +114,16 @@ func (c *call) createRepo() error {
 	o := RepoOptions{Creator: c.user.Name, Private: private != nil && *private}
 	if body.SDK != nil {
 		o.SDK = *body.SDK
+	}
+	if body.License != nil {
+		o.License = *body.License
+	}
+	for _, f := range body.Files {
+		content, err := base64.StdEncoding.DecodeString(f.Content)
+		if err != nil || f.Encoding != "base64" {
+			return badRequest(`"files" must have their content in base64`)
+		}
+		o.Files = append(o.Files, Operation{Kind: OpAdd, Path: f.Path, Content: content})
 	}
 	return c.newRepo(typ, id, func() (*repoRec, error) { return c.h.createRepo(typ, id, o) })
 }

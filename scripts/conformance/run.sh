@@ -70,7 +70,7 @@ start_server() { # start_server NAME: an empty Hub; sets HF_ENDPOINT
 		>"$root/serve.out" 2>"$root/serve.log" &
 	server=$!
 	for _ in $(seq 100); do
-		HF_ENDPOINT=$(grep -om1 'http://[0-9.:]*' "$root/serve.out") && break
+		HF_ENDPOINT=$(sed -n 's|.* at \(http://[0-9.:]*\).*|\1|p' "$root/serve.out") && [ -n "$HF_ENDPOINT" ] && break
 		kill -0 "$server" 2>/dev/null || { cat "$root/serve.log" >&2; die "hubfs serve ended"; }
 		sleep 0.1
 	done
