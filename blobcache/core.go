@@ -346,7 +346,7 @@ func (k *core) need(ctx context.Context, b *Blob, s span) (source, error) {
 				k.mu.Unlock()
 				return source{}, err
 			}
-			deps = k.demand(deps[:0], gaps, b.file)
+			deps = k.demand(deps[:0], gaps, b.file) //nolint:contextcheck // a fetch belongs to the core
 			k.pump(b.file)
 		}
 		ch := k.changed

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -56,7 +55,7 @@ func crashChild(b []byte) error {
 		if err != nil {
 			return err
 		}
-		if _, err := blob.ReadAt(ctx, make([]byte, r[1]), r[0]); err != nil && err != io.EOF {
+		if _, err := blob.ReadAt(ctx, make([]byte, r[1]), r[0]); err != nil {
 			return err
 		}
 		fmt.Println("read", i)

@@ -294,19 +294,6 @@ func (l *ledger) touch(n blobName) {
 	}
 }
 
-// knows tells whether hubfs made that link.
-func (l *ledger) knows(n blobName, k linkName) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open()
-	b := l.blobs[n]
-	if b == nil {
-		return false
-	}
-	_, ok := b.links[k]
-	return ok
-}
-
 // blob is a copy of what is known about a blob.
 func (l *ledger) blob(n blobName) (ledgerBlob, bool) {
 	l.mu.Lock()

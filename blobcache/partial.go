@@ -77,7 +77,8 @@ func openPrivate(dir ownDir, sub string, size int64) (*partialFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Remove(f.Name()); err == nil {
+	err = os.Remove(f.Name())
+	if err == nil {
 		err = f.Truncate(size)
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func TestEmptyFile(t *testing.T) {
 	c := newTestCache(t, h)
 	for _, f := range []File{h.regular("empty", nil), h.lfs("empty.bin", nil)} {
 		b := c.open(f)
-		if n, err := b.ReadAt(t.Context(), make([]byte, 1), 0); n != 0 || err != io.EOF {
+		if n, err := b.ReadAt(t.Context(), make([]byte, 1), 0); n != 0 || !errors.Is(err, io.EOF) {
 			t.Fatal(n, err)
 		}
 		b.Close()
@@ -70,10 +70,10 @@ func TestEndOfFile(t *testing.T) {
 		b := c.open(h.lfs("f"+string(rune('0'+n%10)), data))
 		defer b.Close()
 		p := make([]byte, 100)
-		if got, err := b.ReadAt(t.Context(), p, int64(n-40)); got != 40 || err != io.EOF {
+		if got, err := b.ReadAt(t.Context(), p, int64(n-40)); got != 40 || !errors.Is(err, io.EOF) {
 			t.Fatalf("at the end: %d, %v", got, err)
 		}
-		if got, err := b.ReadAt(t.Context(), p, int64(n)); got != 0 || err != io.EOF {
+		if got, err := b.ReadAt(t.Context(), p, int64(n)); got != 0 || !errors.Is(err, io.EOF) {
 			t.Fatalf("behind the end: %d, %v", got, err)
 		}
 		if got, err := b.ReadAt(t.Context(), p[:0], 0); got != 0 || err != nil {

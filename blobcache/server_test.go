@@ -195,14 +195,14 @@ func newTestCache(t testing.TB, h *fakeHub, change ...func(*Options)) *testCache
 	}
 	tc := &testCache{t: t, opts: opts}
 	tc.reopen()
-	t.Cleanup(func() { tc.Cache.Close() })
+	t.Cleanup(func() { tc.Close() })
 	return tc
 }
 
 func (tc *testCache) reopen() {
 	tc.t.Helper()
 	if tc.Cache != nil {
-		if err := tc.Cache.Close(); err != nil {
+		if err := tc.Close(); err != nil {
 			tc.t.Fatal("close:", err)
 		}
 	}
