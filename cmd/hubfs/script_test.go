@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hubfs": main})
+	testscript.Main(m, map[string]func(){"hubfs": main, "mount.hubfs": main})
 }
 
 // TestScripts runs the files of testdata: commands as users type them, with what they print. Each has an
