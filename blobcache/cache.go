@@ -53,6 +53,7 @@ type Cache struct {
 	stats   counters
 	limiter limiter
 	refs    refMover
+	index   blobIndex
 
 	ctx     context.Context // of all fetches
 	cancel  context.CancelFunc
@@ -254,7 +255,7 @@ func (c *Cache) Cached(f File) int64 {
 			return n
 		}
 	}
-	for _, path := range c.candidates(f) {
+	for path := range c.candidates(f) {
 		if fi, ok := regular(path); ok && fi.Size() == f.Size {
 			return f.Size
 		}

@@ -61,6 +61,7 @@ type core struct {
 	small    *smallFetch
 	ahead    readahead
 	pauseTo  time.Time // nothing is fetched ahead before, after that failed
+	diskTo   time.Time // reads go past the disk before, after it took no bytes
 	location location
 
 	hasher  hash.Hash // has seen the first hashed bytes of part
@@ -342,6 +343,10 @@ func (k *core) need(ctx context.Context, b *Blob, s span) (source, error) {
 		}
 		if len(gaps) > 0 {
 			hit = false
+			if time.Now().Before(k.diskTo) {
+				k.mu.Unlock()
+				return source{}, nil
+			}
 			if past, err := failed(deps, gaps, b.file); err != nil || past {
 				k.mu.Unlock()
 				return source{}, err

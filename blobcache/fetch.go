@@ -16,9 +16,10 @@ import (
 const (
 	// maxFailures is how often a body may break without fetchUnit bytes between.
 	maxFailures = 6
-	// pauseAhead is how long nothing is fetched ahead after that failed.
-	pauseAhead = 5 * time.Second
-	chunkBytes = 64 << 10 // read from the network before they go to disk
+	// pauseAfterFailure is how long nothing is fetched ahead after a fetch failed,
+	// and nothing put on a disk that took no more.
+	pauseAfterFailure = 5 * time.Second
+	chunkBytes        = 64 << 10 // read from the network before they go to disk
 )
 
 // diskError is a failure of the local disk, in which the network did its part.
@@ -164,7 +165,11 @@ func (k *core) run(f *fetch) {
 		k.pump(f.file)
 		k.verify()
 	default:
-		k.pauseTo = time.Now().Add(pauseAhead)
+		k.pauseTo = time.Now().Add(pauseAfterFailure)
+		var disk *diskError
+		if errors.As(err, &disk) {
+			k.diskTo = k.pauseTo
+		}
 	}
 	k.wake()
 	k.mu.Unlock()

@@ -36,6 +36,7 @@ type ledger struct {
 	pos      int64      // read so far
 	lines    int        // read so far
 	blobs    map[blobName]*ledgerBlob
+	homes    map[string]string  // by hash: a repository for which hubfs made the blob; a hint
 	refs     map[refName]string // made by hubfs, with their commits
 	verified map[fileIdentity]struct{}
 }
@@ -88,7 +89,7 @@ const (
 func newLedger(dir ownDir, log *slog.Logger) *ledger {
 	l := &ledger{
 		dir: dir, log: log,
-		blobs: map[blobName]*ledgerBlob{}, refs: map[refName]string{}, verified: map[fileIdentity]struct{}{},
+		blobs: map[blobName]*ledgerBlob{}, homes: map[string]string{}, refs: map[refName]string{}, verified: map[fileIdentity]struct{}{},
 	}
 	return l
 }
@@ -223,6 +224,9 @@ func (l *ledger) apply(line ledgerLine) {
 	case opBlob:
 		b := blob()
 		b.made, b.size = true, line.Size
+		if line.Repo != "" {
+			l.homes[line.Hash] = line.Repo
+		}
 	case opLink:
 		blob().links[linkName{line.Commit, line.Path}] = struct{}{}
 	case opUse:
@@ -237,6 +241,9 @@ func (l *ledger) apply(line ledgerLine) {
 		delete(l.refs, refName{line.Repo, line.Path})
 	case opGone:
 		delete(l.blobs, name)
+		if l.homes[line.Hash] == line.Repo {
+			delete(l.homes, line.Hash)
+		}
 	case opUnlink:
 		if b := l.blobs[name]; b != nil {
 			delete(b.links, linkName{line.Commit, line.Path})
@@ -360,4 +367,13 @@ func (l *ledger) madeRef(n refName, commit string) bool {
 	defer l.mu.Unlock()
 	l.open()
 	return l.refs[n] == commit && commit != ""
+}
+
+// repoOf gives another repository than own for which hubfs made a blob.
+func (l *ledger) repoOf(hash, own string) (string, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open()
+	r, ok := l.homes[hash]
+	return r, ok && r != own
 }

@@ -10,9 +10,13 @@ import (
 	"github.com/hubfs/hubfs/hub"
 )
 
-// retryRef is how long a ref stays without another look, if files were missing
-// the last time and none of the reads since brought the last of them.
-const retryRef = 10 * time.Second
+// A ref stays at least retryRef without another look, if files were missing the
+// last time and none of the reads since brought the last of them; and longer
+// where the look itself takes long.
+const (
+	retryRef      = 10 * time.Second
+	retryRefTimes = 50
+)
 
 // refMover moves refs of the shared cache to the commits that are read, under
 // the rule of hub.CacheDir.UpdateRef.
@@ -27,7 +31,7 @@ type refMover struct {
 type waitingRef struct {
 	commit  string
 	missing map[string]struct{} // files that the new commit's snapshot lacks
-	checked time.Time
+	retry   time.Time           // when to look again in any case
 }
 
 func newRefMover() refMover {
@@ -56,7 +60,7 @@ func (c *Cache) moveRef(ctx context.Context, f File) error {
 		// A snapshot may have many files: look at all of them only when this may
 		// have been the last that was missing.
 		delete(w.missing, f.Path)
-		if len(w.missing) > 0 && time.Since(w.checked) < retryRef {
+		if len(w.missing) > 0 && time.Now().Before(w.retry) {
 			return nil
 		}
 	}
@@ -66,6 +70,7 @@ func (c *Cache) moveRef(ctx context.Context, f File) error {
 			ours = false
 		}
 	}
+	began := time.Now()
 	u, err := c.shared.UpdateRef(f.Repo, f.Revision, f.Commit,
 		func(path string) (string, bool) { return c.etagAt(f.Repo, f.Commit, path) },
 		func(l hub.LinkedFile) error {
@@ -80,7 +85,11 @@ func (c *Cache) moveRef(ctx context.Context, f File) error {
 		}
 	}
 	if len(u.Missing) > 0 {
-		w := &waitingRef{commit: f.Commit, missing: make(map[string]struct{}, len(u.Missing)), checked: time.Now()}
+		took := time.Since(began)
+		w := &waitingRef{
+			commit: f.Commit, missing: make(map[string]struct{}, len(u.Missing)),
+			retry: time.Now().Add(max(retryRef, retryRefTimes*took)),
+		}
 		for _, p := range u.Missing {
 			w.missing[p] = struct{}{}
 		}

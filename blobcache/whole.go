@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,28 +23,26 @@ func (c *Cache) wholePath(hash string) string {
 
 // candidates are the local files that may hold the content of f, the likeliest
 // first.
-func (c *Cache) candidates(f File) []string {
-	var out []string
-	if p, err := c.shared.BlobPath(f.Repo, f.Hash); err == nil {
-		out = append(out, p)
-	}
-	// Where there are no symbolic links, the snapshot has the content itself.
-	if p, err := c.shared.SnapshotPath(f.Repo, f.Commit, f.Path); err == nil {
-		if fi, err := os.Lstat(p); err == nil && fi.Mode().IsRegular() {
-			out = append(out, p)
+func (c *Cache) candidates(f File) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if p, err := c.shared.BlobPath(f.Repo, f.Hash); err == nil && !yield(p) {
+			return
+		}
+		// Where there are no symbolic links, the snapshot has the content itself.
+		if p, err := c.shared.SnapshotPath(f.Repo, f.Commit, f.Path); err == nil {
+			if fi, err := os.Lstat(p); err == nil && fi.Mode().IsRegular() && !yield(p) {
+				return
+			}
+		}
+		if !yield(c.wholePath(f.Hash)) {
+			return
+		}
+		if r, ok := c.otherRepo(f); ok {
+			if p, err := c.shared.BlobPath(r, f.Hash); err == nil {
+				yield(p)
+			}
 		}
 	}
-	out = append(out, c.wholePath(f.Hash))
-	repos, err := c.shared.Repos()
-	if err != nil {
-		c.log.Debug("the shared cache can't be listed", "err", err)
-	}
-	for _, r := range repos {
-		if p, err := c.shared.BlobPath(r, f.Hash); err == nil && r != f.Repo {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 // look finds out what of the content is on local disk.
@@ -56,7 +55,7 @@ func (k *core) look(ctx context.Context) {
 	k.mu.Lock()
 	files := slices.Clone(k.files)
 	k.mu.Unlock()
-	for _, path := range k.c.candidates(files[0]) {
+	for path := range k.c.candidates(files[0]) {
 		if k.use(ctx, path) {
 			if k.key.size == 0 {
 				k.settleAll(files)

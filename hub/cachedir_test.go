@@ -77,9 +77,6 @@ func TestCacheDirLayout(t *testing.T) {
 	if _, err := d.Lookup(cacheRepo, "main", "x"); !errors.Is(err, fs.ErrNotExist) && err == nil {
 		t.Error(err)
 	}
-	if b, err := os.ReadFile(filepath.Join(d.Path(), "CACHEDIR.TAG")); err != nil || !strings.HasPrefix(string(b), "Signature: 8a477f597d28d172789f06886806bc55\n") {
-		t.Errorf("%q, %v", b, err)
-	}
 	if left, _ := filepath.Glob(filepath.Join(d.Path(), "*/*/*.incomplete")); len(left) > 0 {
 		t.Error("left:", left)
 	}
@@ -365,7 +362,7 @@ func TestRootGivesFilesToTheCachesOwner(t *testing.T) {
 		n++
 		return nil
 	})
-	if err != nil || n < 15 {
+	if err != nil || n < 14 {
 		t.Error(n, err)
 	}
 

@@ -16,10 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cacheDirTag tells backup programs to leave the folder out.
-const cacheDirTag = "Signature: 8a477f597d28d172789f06886806bc55\n" +
-	"# This folder is a cache of the Hugging Face Hub. It can be downloaded again.\n"
-
 // AddBlob keeps content under its etag, whatever was there: written aside,
 // synced, then renamed. src must give exactly size bytes.
 func (d *CacheDir) AddBlob(r Repo, etag string, src io.Reader, size int64) error {
@@ -276,7 +272,7 @@ func (d *CacheDir) openRepo(r Repo) (*cacheRoot, error) {
 	if err != nil {
 		return nil, err
 	}
-	uid, gid, err := d.makeRoot()
+	uid, gid, err := MkdirOwned(d.path, 0o777)
 	if err != nil {
 		return nil, err
 	}
@@ -305,25 +301,6 @@ func (d *CacheDir) openRepo(r Repo) (*cacheRoot, error) {
 		return nil, err
 	}
 	return &cacheRoot{root, uid, gid}, nil
-}
-
-// makeRoot makes the cache folder if it is missing, and tells who owns it (as
-// far as that matters: only root can give files away).
-func (d *CacheDir) makeRoot() (uid, gid int, err error) {
-	uid, gid, err = MkdirOwned(d.path, 0o777)
-	if err != nil {
-		return -1, -1, err
-	}
-	tag := filepath.Join(d.path, "CACHEDIR.TAG")
-	if _, err := os.Lstat(tag); errors.Is(err, fs.ErrNotExist) {
-		// As the official client: good to have, and no more.
-		if f, err := os.OpenFile(tag, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err == nil {
-			_, _ = f.WriteString(cacheDirTag)
-			_ = f.Chown(uid, gid)
-			f.Close()
-		}
-	}
-	return uid, gid, nil
 }
 
 // MkdirOwned makes a folder with its parents. Where root makes it inside another
