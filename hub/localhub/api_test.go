@@ -179,6 +179,7 @@ func TestReadRoutes(t *testing.T) {
 		{"GET", "/api/models/alice/m/revision/" + head, "", "", 200, head},
 		{"GET", "/api/models/alice/m/revision/" + head[:7], "", "", 200, head},
 		{"GET", "/api/models/alice/m/revision/v1", "", "", 200, head},
+		{"GET", "/api/models/alice/m/revision/HEAD", "", "", 200, head},
 		{"GET", "/api/models/alice/m/revision/refs%2Fheads%2Fmain", "", "", 200, head},
 		{"GET", "/api/models/alice/m/revision/feat%2Fx", "", "", 200, head},
 		{"GET", "/api/models/alice/m/revision/nope", "", "", 404, "RevisionNotFound"},

@@ -229,7 +229,10 @@ func (h *Hub) findRepo(rec *repoRec) (*found, error) {
 func sortRepos(list []*found, by, direction string) error {
 	key := func(f *found) time.Time { return f.commit.Date }
 	switch by {
-	case "", "lastModified", "last_modified", "likes", "downloads", "downloadsAllTime", "trendingScore", "trending_score", "mainSize":
+	case "", "lastModified", "last_modified", "likes", "likes30d", "downloads", "downloadsAllTime", "trendingScore", "trending_score",
+		"mainSize", "num_parameters", "datasetsServerInfo.numRows":
+	case "id":
+		key = func(*found) time.Time { return time.Time{} }
 	case "createdAt", "created_at":
 		key = func(f *found) time.Time { return f.Created }
 	default:

@@ -13,17 +13,17 @@ import (
 var expandable = map[string][]string{
 	Model: {
 		"author", "baseModels", "cardData", "childrenModelCount", "config", "createdAt", "disabled", "downloads",
-		"downloadsAllTime", "evalResults", "gated", "gguf", "inference", "inferenceProviderMapping", "lastModified",
+		"downloadsAllTime", "evalResults", "gated", "gguf", "gitalyUid", "inference", "inferenceProviderMapping", "lastModified",
 		"library_name", "likes", "mask_token", "model-index", "pipeline_tag", "private", "resourceGroup", "safetensors",
 		"sha", "siblings", "spaces", "tags", "transformersInfo", "trendingScore", "usedStorage", "widgetData", "xetEnabled",
 	},
 	Dataset: {
-		"author", "cardData", "citation", "createdAt", "description", "disabled", "downloads", "downloadsAllTime", "gated",
+		"author", "cardData", "citation", "createdAt", "description", "disabled", "downloads", "downloadsAllTime", "gated", "gitalyUid",
 		"lastModified", "likes", "mainSize", "paperswithcode_id", "private", "resourceGroup", "sha", "siblings", "tags",
 		"trendingScore", "usedStorage", "xetEnabled",
 	},
 	Space: {
-		"author", "cardData", "createdAt", "datasets", "disabled", "lastModified", "likes", "models", "private", "region",
+		"author", "cardData", "createdAt", "datasets", "disabled", "gitalyUid", "lastModified", "likes", "models", "private", "region",
 		"resourceGroup", "runtime", "sdk", "sha", "siblings", "subdomain", "tags", "trendingScore", "usedStorage", "xetEnabled",
 	},
 }
@@ -270,14 +270,11 @@ func (c *call) commits() error {
 		return err
 	}
 	list := []map[string]any{}
-	n, more := 0, false
+	n := 0
 	err = c.repo.git.Log(head, func(k *gitstore.Commit) bool {
-		if n++; n <= page*limit {
+		// All are counted, for the total is part of the answer.
+		if n++; n <= page*limit || len(list) == limit {
 			return true
-		}
-		if len(list) == limit {
-			more = true
-			return false
 		}
 		item := map[string]any{
 			"id": k.OID.String(), "title": k.Title(), "message": k.Body(), "date": date(k.Date),
@@ -292,7 +289,8 @@ func (c *call) commits() error {
 	if err != nil {
 		return err
 	}
-	if more {
+	c.w.Header().Set("X-Total-Count", itoa(n))
+	if n > (page+1)*limit {
 		c.next(url.Values{"p": {itoa(page + 1)}, "limit": {itoa(limit)}})
 	}
 	return c.json(list)

@@ -14,20 +14,38 @@ func (h *Hub) CreateBranch(typ, id, branch, revision string) error {
 	if err != nil {
 		return err
 	}
-	return r.createBranch(branch, revision)
+	return r.createBranch(branch, orMain(revision), nil, false, false)
 }
 
-func (r *repo) createBranch(branch, revision string) error {
+// createBranch makes a branch at a revision, or with an empty draft, at a first
+// commit of its own. With overwrite a branch that exists is no error: it is moved
+// there if moves is set, and else left alone.
+func (r *repo) createBranch(branch, revision string, empty *draft, overwrite, moves bool) error {
 	if !validBranch(branch) {
 		return badRequest("Invalid reference for a branch: %s", oneLine(branch))
 	}
 	r.commit.Lock()
 	defer r.commit.Unlock()
-	at, err := r.resolve(orMain(revision))
+	old, err := r.git.Ref(refsHeads + branch)
+	if err != nil && !errors.Is(err, gitstore.ErrNotFound) {
+		return err
+	}
+	switch {
+	case err == nil && !overwrite:
+		return fail(http.StatusConflict, "Reference already exists: %s", refsHeads+branch)
+	case err == nil && !moves:
+		return nil
+	}
+	var at gitstore.OID
+	if empty != nil {
+		at, err = empty.write(gitstore.OID{})
+	} else {
+		at, err = r.resolve(revision)
+	}
 	if err != nil {
 		return err
 	}
-	return r.moveRef(refsHeads+branch, gitstore.OID{}, at)
+	return r.moveRef(refsHeads+branch, old, at)
 }
 
 // DeleteBranch removes a branch. Branch main can't be removed.

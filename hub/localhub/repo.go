@@ -128,10 +128,10 @@ const (
 func (r *repo) resolve(rev string) (gitstore.OID, error) {
 	var names []string
 	switch {
-	case strings.HasPrefix(rev, "refs/"):
-		names = []string{rev}
 	case rev == "HEAD": // the npm client asks for it where no revision is given
 		names = []string{refsHeads + "main"}
+	case strings.HasPrefix(rev, "refs/"):
+		names = []string{rev}
 	default:
 		names = []string{refsHeads + rev, refsTags + rev}
 	}

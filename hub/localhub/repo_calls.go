@@ -2,7 +2,6 @@ package localhub
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,11 +20,9 @@ const (
 // RepoOptions are the attributes of a new repository.
 type RepoOptions struct {
 	Private bool
-	Gated   string      // "", "auto" or "manual"
-	SDK     string      // of a Space: "gradio", "streamlit", "docker" or "static"
-	Creator string      // a user's name; "" is the namespace
-	License string      // if not empty, a README.md says it
-	Files   []Operation // of kind OpAdd, with Content: also in the first commit
+	Gated   string // "", "auto" or "manual"
+	SDK     string // of a Space: "gradio", "streamlit", "docker" or "static"
+	Creator string // a user's name; "" is the namespace
 }
 
 // Operation kinds.
@@ -77,7 +74,7 @@ func validType(typ string) bool { return typ == Model || typ == Dataset || typ =
 // CreateRepo makes a repository with its first commit on branch main. The error
 // is ErrConflict if there is one of that name.
 func (h *Hub) CreateRepo(typ, id string, o RepoOptions) error {
-	_, err := h.createRepo(typ, id, o)
+	_, err := h.createRepo(typ, id, o, func(*draft) error { return nil })
 	return err
 }
 
@@ -114,7 +111,8 @@ func (h *Hub) newRepoRec(typ, id string, o RepoOptions) (*repoRec, error) {
 	return rec, nil
 }
 
-func (h *Hub) createRepo(typ, id string, o RepoOptions) (*repoRec, error) {
+// createRepo makes a repository, with the files that fill adds to its first commit.
+func (h *Hub) createRepo(typ, id string, o RepoOptions, fill func(*draft) error) (*repoRec, error) {
 	rec, err := h.newRepoRec(typ, id, o)
 	if err != nil {
 		return nil, err
@@ -125,15 +123,11 @@ func (h *Hub) createRepo(typ, id string, o RepoOptions) (*repoRec, error) {
 		if err := d.addFile(gitattributesFile, []byte(defaultAttributes)); err != nil {
 			return err
 		}
-		if o.License != "" {
-			if err := d.addFile("README.md", fmt.Appendf(nil, "---\nlicense: %s\n---\n", oneLine(o.License))); err != nil {
-				return err
-			}
+		if err := fill(d); err != nil {
+			return err
 		}
-		for _, f := range o.Files {
-			if err := d.addFile(f.Path, f.Content); err != nil {
-				return err
-			}
+		if err := d.checkLFSRights(); err != nil {
+			return err
 		}
 		oid, err := d.write(gitstore.OID{})
 		if err != nil {

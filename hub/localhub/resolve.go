@@ -20,12 +20,15 @@ func (c *call) resolveFile() error { return c.file(false) }
 func (c *call) rawFile() error { return c.file(true) }
 
 func (c *call) file(raw bool) error {
-	q, err := c.query("download")
+	q, err := c.query("download", "noContentDisposition")
 	if err != nil {
 		return err
 	}
-	if _, err := flag(q, "download"); err != nil {
-		return err
+	for k := range q {
+		// Accepted, without effect: what is served is for programs.
+		if _, err := flag(q, k); err != nil {
+			return err
+		}
 	}
 	if err := c.h.checkContent(c.caller, c.repo.repoRec); err != nil {
 		return err

@@ -170,29 +170,34 @@ func (d *draft) readFile(b []byte) (size int64, err error) {
 	if err := strictJSON(b, &v); err != nil {
 		return 0, err
 	}
+	if err := d.replaces(v.OldPath, v.Path); err != nil {
+		return 0, err
+	}
+	return d.addEncoded(v.Path, v.Content, v.Encoding)
+}
+
+// addEncoded adds a regular file as clients send it, and returns its size.
+func (d *draft) addEncoded(path, text, encoding string) (size int64, err error) {
 	var content []byte
-	switch v.Encoding {
+	switch encoding {
 	case "base64":
-		if content, err = base64.StdEncoding.DecodeString(v.Content); err != nil {
-			return 0, badRequest("The content of %s isn't base64", oneLine(v.Path))
+		if content, err = base64.StdEncoding.DecodeString(text); err != nil {
+			return 0, badRequest("The content of %s isn't base64", oneLine(path))
 		}
 	case "utf-8", "":
-		content = []byte(v.Content)
+		content = []byte(text)
 	default:
-		return 0, badRequest(`The "encoding" of %s must be "base64" or "utf-8"`, oneLine(v.Path))
+		return 0, badRequest(`The "encoding" of %s must be "base64" or "utf-8"`, oneLine(path))
 	}
 	if len(content) > maxRegular {
-		return 0, fail(http.StatusRequestEntityTooLarge, "%s is larger than %d bytes: upload it with LFS", oneLine(v.Path), maxRegular)
+		return 0, fail(http.StatusRequestEntityTooLarge, "%s is larger than %d bytes: upload it with LFS", oneLine(path), maxRegular)
 	}
-	if v.Path == "README.md" {
+	if path == "README.md" {
 		if _, _, err := parseCard(content); err != nil {
 			return 0, badRequest("Invalid metadata in README.md: %s", oneLine(err.Error()))
 		}
 	}
-	if err := d.replaces(v.OldPath, v.Path); err != nil {
-		return 0, err
-	}
-	return int64(len(content)), d.addFile(v.Path, content)
+	return int64(len(content)), d.addFile(path, content)
 }
 
 func (d *draft) readLFSFile(b []byte) error {

@@ -38,15 +38,26 @@ func (c *call) createBranch() error {
 	}
 	var body struct {
 		StartingPoint *string `json:"startingPoint"`
+		EmptyBranch   bool    `json:"emptyBranch"`
+		Overwrite     bool    `json:"overwrite"`
 	}
 	if err := c.optionalBody(&body); err != nil {
 		return err
 	}
-	start := "main"
+	if body.EmptyBranch && body.StartingPoint != nil {
+		return badRequest(`"emptyBranch" and "startingPoint" exclude each other`)
+	}
+	start, moves := "main", body.EmptyBranch || body.StartingPoint != nil
 	if body.StartingPoint != nil {
 		start = *body.StartingPoint
 	}
-	if err := c.repo.createBranch(name, start); err != nil {
+	var empty *draft
+	if body.EmptyBranch {
+		empty = c.h.newDraft(c.repo, c.name())
+		empty.title = "Create branch " + name
+	}
+	err = c.repo.createBranch(name, start, empty, body.Overwrite, moves)
+	if err != nil {
 		return err
 	}
 	return c.ok()

@@ -1,7 +1,6 @@
 package localhub
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -9,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/hubfs/hubfs/hub/localhub/gitstore"
 )
@@ -115,17 +116,24 @@ func (c *call) createRepo() error {
 	if body.SDK != nil {
 		o.SDK = *body.SDK
 	}
-	if body.License != nil {
-		o.License = *body.License
-	}
-	for _, f := range body.Files {
-		content, err := base64.StdEncoding.DecodeString(f.Content)
-		if err != nil || f.Encoding != "base64" {
-			return badRequest(`"files" must have their content in base64`)
+	fill := func(d *draft) error {
+		if body.License != nil && *body.License != "" {
+			text, err := yaml.Marshal(map[string]string{"license": *body.License})
+			if err != nil {
+				return err
+			}
+			if err := d.addFile("README.md", []byte("---\n"+string(text)+"---\n")); err != nil {
+				return err
+			}
 		}
-		o.Files = append(o.Files, Operation{Kind: OpAdd, Path: f.Path, Content: content})
+		for _, f := range body.Files {
+			if _, err := d.addEncoded(f.Path, f.Content, f.Encoding); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return c.newRepo(typ, id, func() (*repoRec, error) { return c.h.createRepo(typ, id, o) })
+	return c.newRepo(typ, id, func() (*repoRec, error) { return c.h.createRepo(typ, id, o, fill) })
 }
 
 // newRepo answers with a repository that make has made. If there is one of that
