@@ -64,12 +64,16 @@ type demo struct {
 }
 
 func runDemo(ctx context.Context, out, errOut io.Writer, keep bool) (err error) {
+	outliveReaders()
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "hubfs-demo-")
 	if err != nil {
+		return err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil { // as the list of mounts has it
 		return err
 	}
 	d := &demo{out: out, errOut: errOut, exe: exe, dir: dir, mnt: filepath.Join(dir, "mnt")}
@@ -96,10 +100,11 @@ func runDemo(ctx context.Context, out, errOut io.Writer, keep bool) (err error) 
 	}
 	d.env = d.environment()
 	d.say("A Hub is running at %s, with the dataset %s and the model %s.", d.server.URL, demoDataset, demoModel)
+	// A command that fails may have mounted all the same, such as one that can't print that it has.
+	defer func() { err = errors.Join(err, d.unmount(ctx)) }()
 	if err := d.hubfs(ctx, "mount", "--poll", "1s", d.mnt); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.unmount(ctx)) }()
 	if err := d.tour(ctx); err != nil {
 		return err
 	}
@@ -212,30 +217,48 @@ func (d *demo) attributes(ctx context.Context, path string) error {
 	return nil
 }
 
-// unmount ends the daemon, whatever happened before, and says how to mend it where that fails.
+// unmount ends the daemon, whatever happened before.
 func (d *demo) unmount(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*umountTimeout)
 	defer cancel()
-	d.say("At the end:")
-	err := d.hubfs(ctx, "umount", d.mnt)
-	for tries := 0; err != nil && tries < 10; tries++ { // a program that ^C has hit may still be going away
+	var failed error
+	for {
+		mounted, err := d.mounted()
+		if err != nil || !mounted {
+			return err
+		}
+		if failed == nil {
+			d.say("At the end:")
+			if failed = d.hubfs(ctx, "umount", d.mnt); failed == nil {
+				return nil
+			}
+			d.say("Waiting for that.")
+			d.out, d.errOut = io.Discard, io.Discard
+		}
+		// A program that ^C has hit may still be on its way out of the mount.
 		select {
 		case <-ctx.Done():
-			return err
+			return failed
 		case <-time.After(300 * time.Millisecond):
 		}
-		err = d.hubfs(ctx, "umount", d.mnt)
+		if d.hubfs(ctx, "umount", d.mnt) == nil {
+			return nil
+		}
 	}
-	return err
+}
+
+func (d *demo) mounted() (bool, error) {
+	points, err := control.MountPoints()
+	return slices.ContainsFunc(points, func(p control.MountPoint) bool { return p.Dir == d.mnt }), err
 }
 
 // removeFiles removes the temporary folder, unless something is still mounted in it.
 func (d *demo) removeFiles() error {
-	points, err := control.MountPoints()
+	mounted, err := d.mounted()
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(points, func(p control.MountPoint) bool { return p.Dir == d.mnt }) {
+	if mounted {
 		return fmt.Errorf("%s is still mounted: hubfs umount %s, then rm -r %s", d.mnt, d.mnt, d.dir)
 	}
 	return os.RemoveAll(d.dir)

@@ -146,6 +146,7 @@ func idFlag(c *cli.Context, name string) (*uint32, error) {
 
 // serveMount mounts, says so, and serves until the mount is gone.
 func serveMount(c *cli.Context, p *mountPlan) (err error) {
+	outliveReaders()
 	level := slog.LevelInfo
 	if c.Bool("debug") {
 		level = slog.LevelDebug

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -35,6 +38,12 @@ func printTable(w io.Writer, rows [][]string) error {
 		fmt.Fprintln(tw)
 	}
 	return tw.Flush()
+}
+
+// outliveReaders lets the process go on when nobody reads its output any more, as behind "| head". It would
+// die of it otherwise, and what it has mounted would stay behind.
+func outliveReaders() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 
 func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }

@@ -27,6 +27,7 @@ func warmCommand() *cli.Command {
 		Usage:       "fetch what is at or below PATH ahead of its use",
 		ArgsUsage:   "PATH",
 		Description: "Reads every file once that isn't wholly on local disk yet.",
+		Flags:       []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := needArgs(c, 1, 1); err != nil {
 				return err
@@ -43,6 +44,9 @@ func warmCommand() *cli.Command {
 			n, bytes, err := warm(c.Context, path, bar)
 			if err != nil {
 				return err
+			}
+			if c.Bool("json") {
+				return printJSON(c.App.Writer, map[string]int64{"files": int64(n), "bytes": bytes})
 			}
 			_, err = fmt.Fprintf(c.App.Writer, "%s read, %s\n", plural(n, "file"), size(bytes))
 			return err
