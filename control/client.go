@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"syscall"
 )
 
@@ -35,7 +36,13 @@ func NewClient(dir string) (*Client, error) {
 func newClient(dir, socket string) *Client {
 	return &Client{dir: dir, http: &http.Client{
 		Transport: &http.Transport{
-			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socket) },
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				// In /tmp anybody can lay a socket for others to speak to, secrets included.
+				if err := CheckSocketDir(filepath.Dir(socket)); err != nil {
+					return nil, err
+				}
+				return dial(ctx, socket)
+			},
 			DisableKeepAlives: true, // a connection costs nothing here, and an idle one would delay the daemon's end
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -187,6 +194,10 @@ func (c *Client) unreachable(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return &Error{Status: http.StatusForbidden, Kind: KindForbidden, cause: err,
 			Message: fmt.Sprintf("the daemon of %s belongs to another user", c.dir)}
+	}
+	var dir *socketDirError
+	if errors.As(err, &dir) {
+		return &Error{Status: http.StatusForbidden, Kind: KindForbidden, cause: err, Message: dir.Error()}
 	}
 	return broken(err)
 }

@@ -126,15 +126,25 @@ func CheckSocketDir(dir string) error {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
+	var wrong string
 	switch {
 	case !info.IsDir():
-		return fmt.Errorf("control socket: %s is not a folder; remove it, or set XDG_RUNTIME_DIR", dir)
+		wrong = "is not a folder"
 	case ok && st.Uid != uint32(os.Getuid()):
-		return fmt.Errorf("control socket: %s belongs to user %d; remove it, or set XDG_RUNTIME_DIR", dir, st.Uid)
+		wrong = fmt.Sprintf("belongs to user %d", st.Uid)
 	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("control socket: others may enter %s; chmod 700 it, or set XDG_RUNTIME_DIR", dir)
+		wrong = "may be entered by others"
+	default:
+		return nil
 	}
-	return nil
+	return &socketDirError{dir, wrong}
+}
+
+// socketDirError is a folder for sockets that others could have laid there.
+type socketDirError struct{ dir, wrong string }
+
+func (e *socketDirError) Error() string {
+	return fmt.Sprintf("control socket: %s %s; remove it, or set XDG_RUNTIME_DIR", e.dir, e.wrong)
 }
 
 // listen makes the socket at path. A socket that a live server listens on is left alone, and the

@@ -171,6 +171,14 @@ func TestSocketDirOfSomebodyElse(t *testing.T) {
 			} else if !strings.Contains(err.Error(), "XDG_RUNTIME_DIR") {
 				t.Errorf("%v doesn't say what to do", err)
 			}
+			c, err := NewClient(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var e *Error
+			if _, err := c.Status(t.Context()); !errors.As(err, &e) || e.Kind != KindForbidden {
+				t.Errorf("a client speaks to it: %v", err)
+			}
 		})
 	}
 }
