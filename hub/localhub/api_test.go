@@ -92,12 +92,12 @@ func run(t *testing.T, s *hubtest.Server, table []request) {
 			got = resp.Header.Get("Location")
 		}
 		if resp.StatusCode != r.status || !strings.Contains(got, r.want) {
-			t.Errorf("%s: %d %s, want %d %s\n%s", name, resp.StatusCode, got, r.status, r.want, body)
+			t.Errorf("%.300s: %d %.1000s, want %d %s", name, resp.StatusCode, got, r.status, r.want)
 		}
 		if r.method == http.MethodGet {
 			head, body := send(t, http.MethodHead, s.URL+r.path, "", headers...)
 			if head.StatusCode != resp.StatusCode || head.Header.Get("X-Error-Code") != resp.Header.Get("X-Error-Code") || body != "" {
-				t.Errorf("HEAD %s: %d %v %q", r.path, head.StatusCode, head.Header, body)
+				t.Errorf("HEAD %s: %d %v %.300q", r.path, head.StatusCode, head.Header, body)
 			}
 		}
 	}

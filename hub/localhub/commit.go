@@ -27,6 +27,7 @@ type draft struct {
 	title, description string
 	parent             string // must be the head of the branch, or where a pull request starts
 	date               time.Time
+	dated              bool // the date was given, and stays as it is
 }
 
 type draftOp struct {
@@ -206,7 +207,7 @@ func (d *draft) write(head gitstore.OID) (gitstore.OID, error) {
 			return gitstore.OID{}, err
 		}
 		root, c.Parents = parent.Tree, []gitstore.OID{head}
-		if c.Date.Before(parent.Date) {
+		if !d.dated && c.Date.Before(parent.Date) {
 			c.Date = parent.Date // a clock that was set back must not turn history round
 		}
 	}

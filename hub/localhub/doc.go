@@ -1,6 +1,70 @@
 // Package localhub is a Hub on local disk: an http.Handler that speaks the
 // Hugging Face Hub's API over repositories that are real git object stores.
+// It is what tests run against, and an air-gapped Hub for a laptop.
 //
 // It doesn't import package hub: the two are separate readings of one protocol,
 // and the official Python client, as a third, keeps both honest.
+//
+// # State
+//
+// Everything is in the folder Options.Root, which one process has at a time:
+//
+//	hub.db              accounts, hashes of tokens, repositories, their old names, pull
+//	                    requests, which repository has which LFS objects, and the key
+//	                    that signs URLs (type state)
+//	repos/<uid>.git     a bare repository (package gitstore)
+//	lfs/ab/cd/<sha256>  LFS objects, once for all repositories (type lfsStore)
+//	tmp, uploads        what is being received, in one piece and in parts
+//
+// In memory there are a copy of hub.db, a cache of parsed git objects, and the
+// counts of requests.
+//
+// Locks are taken in this order, and none is held while the network is waited for:
+// openStore.commit (one per repository: from reading a ref to moving it),
+// state.write, state.mu. The others (stores.mu, traffic.mu, those of gitstore and
+// of the network) are leaves.
+//
+// # After a crash
+//
+// A commit is there whole, or not at all: objects are synced before the ref that
+// reaches them is renamed into place. A repository is made before hub.db knows it,
+// and forgotten by hub.db before it is removed; New removes folders that nothing
+// knows. An LFS object has its name only when it is whole, verified and synced. A
+// pull request's ref comes before its record, and without the record it is still a
+// pull request. An upload in parts goes on where it was, for two days.
+//
+// # Who may what
+//
+// A repository that the caller may not see is answered as if it weren't there. A
+// gated one shows everything but the content of its files. Objects are shared on
+// disk, not between repositories: to commit an LFS file, one must have uploaded its
+// bytes to that repository, for the knowledge of a sha256 must not give access to
+// what another repository keeps private.
+//
+// # Choices
+//
+// Where it isn't known what the Hub does, this one does the following.
+//   - Success is 200; the routes that answer nothing answer "OK". An old name, a
+//     307; an LFS file, a 302. Bad tokens are 401 on every route.
+//   - Every refusal has an X-Error-Code: the Hub's own where it has one, else a name
+//     for the status. Unknown query parameters and unknown keys of JSON bodies are 400.
+//   - A name is taken for a branch before a tag, then for a commit's id, of which 7
+//     digits are enough everywhere. An annotated tag's targetCommit is the commit. A
+//     pull request's name among the refs is its number. HEAD is main.
+//   - Listing a file as a folder is EntryNotFound. The pages of a tree are all of the
+//     commit that the first was of. A page of commits has 50.
+//   - A file is LFS if .gitattributes says so or if it is larger than 10 MiB, and is
+//     refused as a regular one then. A commit adds a rule for each LFS file that
+//     .gitattributes doesn't track. LFS objects above 64 MiB are uploaded in parts.
+//   - The lines of a commit are applied in their order. A commit that changes nothing
+//     is made all the same, one without operations is refused. A file below a file is
+//     422, as is any path that isn't safe to check out; the deletion of what isn't
+//     there is 404, EntryNotFound, as is a commit to a branch that isn't there
+//     (RevisionNotFound).
+//   - Commits that a squash or a moved branch left behind can still be read by id.
+//   - The author of a pull request may add commits to it, and so may everybody who may
+//     write to the repository.
+//   - Duplicating copies branch main with its history.
+//   - Spaces don't run, nothing is scanned or counted as downloaded, and there is no
+//     Xet: clients with Xet need HF_HUB_DISABLE_XET=1 to upload.
 package localhub

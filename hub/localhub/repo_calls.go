@@ -254,7 +254,7 @@ func (h *Hub) draft(r *repo, in CommitInput) (*draft, error) {
 	d := h.newDraft(r, author)
 	d.title, d.description, d.parent = in.Title, in.Description, in.Parent
 	if !in.Date.IsZero() {
-		d.date = in.Date.UTC().Truncate(time.Second)
+		d.date, d.dated = in.Date.UTC().Truncate(time.Second), true
 	}
 	for _, op := range in.Operations {
 		var err error
