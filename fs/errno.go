@@ -18,6 +18,7 @@ const unauthenticated = 401
 // never ENOSYS: the kernel takes that for "not needed" and doesn't ask again.
 func errno(err error) syscall.Errno {
 	var refused *hub.Error
+	var invalid *hub.ValidationError
 	var local syscall.Errno
 	switch {
 	case err == nil:
@@ -32,7 +33,8 @@ func errno(err error) syscall.Errno {
 		errors.Is(err, hub.ErrForbidden), // gated and disabled repositories, too
 		errors.Is(err, hub.ErrUnauthorized):
 		return syscall.EACCES
-	case errors.Is(err, hub.ErrNotFound):
+	case errors.Is(err, hub.ErrNotFound),
+		errors.As(err, &invalid): // the Hub can't have such a name
 		return syscall.ENOENT
 	case errors.Is(err, hub.ErrOffline):
 		return syscall.ENETUNREACH
@@ -59,9 +61,8 @@ var errGone = errors.New("the directory has been removed")
 // isRefusal says whether the Hub has answered, and its answer is no: asking again
 // at once is pointless, and a record of former times must not hide it.
 func isRefusal(err error) bool {
-	var e *hub.Error
-	return errors.As(err, &e) && e.Status == unauthenticated ||
-		errors.Is(err, hub.ErrNotFound) || errors.Is(err, hub.ErrForbidden) || errors.Is(err, hub.ErrUnauthorized)
+	no := errno(err)
+	return no == syscall.EACCES || no == syscall.ENOENT
 }
 
 // isDenied says whether the Hub knows what was asked for, and doesn't show it to

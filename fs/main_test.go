@@ -338,10 +338,8 @@ func (m *mounted) waitEnd() error {
 	case err := <-done:
 		return err
 	case <-time.After(30 * time.Second):
-		if err := m.cmd.Process.Signal(syscall.SIGQUIT); err == nil { // with all goroutines
-			<-done
-		}
-		return errors.New("the daemon didn't end after the unmount")
+		err := m.cmd.Process.Signal(syscall.SIGQUIT) // to see all goroutines
+		return errors.Join(errors.New("the daemon didn't end after the unmount"), err, <-done)
 	}
 }
 
