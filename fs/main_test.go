@@ -225,7 +225,8 @@ func startMount(t testing.TB, cfg daemonConfig) (*mounted, error) {
 		t.Fatal(err)
 	}
 	m := &mounted{t: t, cfg: cfg, log: new(logBuffer), cmd: exec.Command(os.Args[0])}
-	m.cmd.Env = append(os.Environ(), daemonEnv+"="+string(config))
+	// The race detector would wait a second before each exit.
+	m.cmd.Env = append(os.Environ(), daemonEnv+"="+string(config), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	m.cmd.Stderr = m.log
 	in, err := m.cmd.StdinPipe()
 	if err != nil {
