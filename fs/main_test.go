@@ -383,13 +383,15 @@ const deleted = "\x00deleted"
 func commit(t testing.TB, s *hubtest.Server, typ, id, branch string, files map[string]string) string {
 	t.Helper()
 	in := localhub.CommitInput{Title: "change"}
+	var adds []localhub.Operation // a folder can't be where a file still is
 	for path, content := range files {
-		op := localhub.Operation{Kind: localhub.OpAdd, Path: path, Content: []byte(content)}
 		if content == deleted {
-			op = localhub.Operation{Kind: localhub.OpDelete, Path: path}
+			in.Operations = append(in.Operations, localhub.Operation{Kind: localhub.OpDelete, Path: path})
+			continue
 		}
-		in.Operations = append(in.Operations, op)
+		adds = append(adds, localhub.Operation{Kind: localhub.OpAdd, Path: path, Content: []byte(content)})
 	}
+	in.Operations = append(in.Operations, adds...)
 	oid, err := s.Hub.Commit(typ, id, branch, in)
 	if err != nil {
 		t.Fatal(err)
