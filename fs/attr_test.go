@@ -173,7 +173,7 @@ func TestDatesAreKept(t *testing.T) {
 	begin := time.Now().Truncate(time.Second) // the Hub lets no commit be older than its parent
 	day := func(n int) time.Time { return begin.Add(time.Duration(n) * 24 * time.Hour) }
 	create(t, s, "model", "alice/m", nil)
-	commitAt(t, s, day(1), add("same", "1"), add("changes", "1"), add("d/same", "1"), add("d/changes", "1"))
+	commitAt(t, s, day(1), add("same", "1"), add("changes", "1"), add("d/same", "1"), add("d/changes", "1"), add("n/n/changes", "1"))
 	cache := filepath.Join(t.TempDir(), "hub")
 	withCache := func(c *daemonConfig) { c.CacheDir = cache }
 	m := mount(t, s, "alice/m", withCache)
@@ -185,9 +185,9 @@ func TestDatesAreKept(t *testing.T) {
 			}
 		}
 	}
-	dates(map[string]int{"": 1, "same": 1, "changes": 1, "d": 1, "d/same": 1, "d/changes": 1})
-	m.wait("", commitAt(t, s, day(2), add("changes", "2"), add("d/changes", "2"), add("new", "2")))
-	want := map[string]int{"": 2, "same": 1, "changes": 2, "new": 2, "d": 2, "d/same": 1, "d/changes": 2}
+	dates(map[string]int{"": 1, "same": 1, "changes": 1, "d": 1, "d/same": 1, "d/changes": 1, "n": 1, "n/n": 1, "n/n/changes": 1})
+	m.wait("", commitAt(t, s, day(2), add("changes", "2"), add("d/changes", "2"), add("new", "2"), add("n/n/changes", "2")))
+	want := map[string]int{"": 2, "same": 1, "changes": 2, "new": 2, "d": 2, "d/same": 1, "d/changes": 2, "n": 2, "n/n": 2, "n/n/changes": 2}
 	dates(want)
 	m.unmount()
 	m = mount(t, s, "alice/m", withCache)

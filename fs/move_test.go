@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hubfs/hubfs/hub/hubtest"
+	"github.com/hubfs/hubfs/hub/localhub"
 )
 
 func poll(every time.Duration) func(*daemonConfig) {
@@ -340,6 +341,39 @@ func TestListingAcrossMove(t *testing.T) {
 	}
 	if again, err := d.ReadDir(-1); err != nil || len(again) != 400 || again[399].Name() != "zzz" {
 		t.Errorf("after rewinding: %d entries, %v", len(again), err)
+	}
+}
+
+// A directory that is entered for the first time while its tree is about to move
+// is shown as it was, and the kernel doesn't remember it.
+func TestEnteringWhileMoving(t *testing.T) {
+	s := hubtest.New(t)
+	create(t, s, "model", "alice/m", map[string]string{"a/f": "old", "b/f": "old"})
+	m := mount(t, s, "alice/m")
+	wantContent(t, m.path("a/f"), "old") // b has the same listing, which is known from now on
+	next := commit(t, s, "model", "alice/m", "main", map[string]string{"a/f": "new", "b/f": "new", "b/g": "new"})
+	const latency = 400 * time.Millisecond
+	s.Hub.SetNetwork(localhub.Network{Latency: latency})
+	began, moved := time.Now(), make(chan struct{})
+	go func() {
+		defer close(moved)
+		if err := m.tell(command{Do: "refresh"}).Err; err != "" {
+			t.Errorf("refresh: %s", err)
+		}
+	}()
+	time.Sleep(latency * 3 / 2) // the references have come, the root hasn't
+	wantNames(t, m.path("b"), "f")
+	stat(t, m.path("b/f"))
+	_, err := os.Lstat(m.path("b/g"))
+	wantErrno(t, "b/g", err, syscall.ENOENT)
+	if time.Since(began) > 2*latency {
+		t.Log("too slow to be in the middle of the move")
+	}
+	<-moved
+	s.Hub.SetNetwork(localhub.Network{})
+	m.wait("", next)
+	for _, path := range []string{"a/f", "b/f", "b/g"} {
+		wantContent(t, m.path(path), "new")
 	}
 }
 

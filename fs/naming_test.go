@@ -37,7 +37,7 @@ func wantNames(t testing.TB, dir string, want ...string) {
 func wantContent(t testing.TB, path, want string) {
 	t.Helper()
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
-		t.Errorf("%s has %q, %v; want %q", path, got, err, want)
+		t.Errorf("%s has %.50q, %v; want %.50q", path, got, err, want)
 	}
 }
 
