@@ -45,7 +45,7 @@ const (
 type Cache struct {
 	hub     *hub.Client
 	shared  *hub.CacheDir
-	dir     ownDir
+	dir     *ownDir
 	log     *slog.Logger
 	offline bool
 	ledger  *ledger
@@ -102,7 +102,7 @@ func Open(opts Options) (*Cache, error) {
 		return nil, fmt.Errorf("memory cache: %w", err)
 	}
 	c := &Cache{
-		hub: opts.Hub, shared: shared, dir: ownDir{dir}, log: opts.Logger, offline: opts.Offline,
+		hub: opts.Hub, shared: shared, dir: newOwnDir(dir), log: opts.Logger, offline: opts.Offline,
 		memory:  memory,
 		limiter: limiter{max: opts.MaxSize},
 		refs:    newRefMover(),
@@ -138,6 +138,7 @@ func (c *Cache) Close() error {
 		errs = append(errs, k.shut(0))
 	}
 	c.ledger.close()
+	c.dir.close()
 	c.memory.Close()
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -168,7 +169,8 @@ func TestDamagedFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			n := 0
-			for p := range c.dir.walk("") {
+			for name := range c.dir.walk(".") {
+				p := c.dir.abs(name)
 				n++
 				if err := damage(p); err != nil {
 					t.Fatal(err)
@@ -192,5 +194,42 @@ func TestDamagedFolder(t *testing.T) {
 			}
 			c.reopen()
 		})
+	}
+}
+
+// TestRootStaysInside: root's cache may lie in a folder of a user, who puts links
+// there.
+func TestRootStaysInside(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root needs care")
+	}
+	h := newFakeHub(t)
+	top := t.TempDir()
+	home, victim := filepath.Join(top, "home"), filepath.Join(top, "victim")
+	own := filepath.Join(home, "hubfs")
+	err := errors.Join(os.Mkdir(home, 0o755), os.Mkdir(own, 0o755), os.Chown(home, 4321, 4321), os.Chown(own, 4321, 4321),
+		os.Mkdir(victim, 0o755), os.WriteFile(filepath.Join(victim, "file"), []byte("secret"), 0o600),
+		os.Symlink(filepath.Join(victim, "file"), filepath.Join(own, "ledger")),
+		os.Symlink(victim, filepath.Join(own, "partial")), os.Symlink(victim, filepath.Join(own, "records")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newTestCache(t, h, func(o *Options) { o.CacheDir, o.Dir = filepath.Join(home, "hub"), own })
+	small, big := random(1000, 1), random(3<<20, 2)
+	c.want(h.lfs("small", small), small)
+	c.want(h.lfs("big", big), big)
+	_ = c.PutRecord("refs", "k", 1)
+	_ = c.PutListing("k", &Listing{})
+	if e, _ := os.ReadDir(victim); len(e) != 1 || string(mustRead(t, filepath.Join(victim, "file"))) != "secret" {
+		t.Error("root was led out:", e)
+	}
+	for _, p := range []string{filepath.Join(home, "hub/models--ns--repo/blobs"), filepath.Join(own, "listings")} {
+		fi, err := os.Stat(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := fi.Sys().(*syscall.Stat_t); st.Uid != 4321 {
+			t.Errorf("%s belongs to %d", p, st.Uid)
+		}
 	}
 }

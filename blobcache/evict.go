@@ -186,8 +186,8 @@ func (c *Cache) evict(ctx context.Context, items []evictable, r *PruneResult) er
 			}
 		case it.name.repo == "":
 			if release, ok := c.hold(it.name.hash); ok {
-				path := c.wholePath(it.name.hash)
-				if !inUse(path) && os.Remove(path) == nil {
+				name := wholeName(it.name.hash)
+				if !inUse(c.dir.abs(name)) && c.dir.remove(name) {
 					_ = c.ledger.add(ledgerLine{Op: opGone, Hash: it.name.hash})
 					c.evicted(r, it.size)
 				}

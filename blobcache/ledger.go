@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +26,7 @@ const touchEvery = 5 * time.Minute
 // only by a process that is alone. A lost line is safe: what isn't in the ledger
 // is somebody else's, and never removed.
 type ledger struct {
-	dir ownDir
+	dir *ownDir
 	log *slog.Logger
 
 	mu       sync.Mutex // held over one append or the reading of new lines
@@ -86,7 +85,7 @@ const (
 	opUnref  = "unref"  // a ref was removed
 )
 
-func newLedger(dir ownDir, log *slog.Logger) *ledger {
+func newLedger(dir *ownDir, log *slog.Logger) *ledger {
 	l := &ledger{
 		dir: dir, log: log,
 		blobs: map[blobName]*ledgerBlob{}, homes: map[string]string{}, refs: map[refName]string{}, verified: map[fileIdentity]struct{}{},
@@ -99,14 +98,14 @@ func (l *ledger) open() {
 	if l.file != nil {
 		return
 	}
-	f, err := l.dir.open("", "ledger", os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := l.dir.open("ledger", os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		l.log.Warn("the ledger of the cache can't be opened", "err", err)
 		return
 	}
 	l.file = f
 	l.follow()
-	alive, err := l.dir.open("", "ledger.lock", os.O_RDWR|os.O_CREATE, 0o600)
+	alive, err := l.dir.open("ledger.lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return
 	}
@@ -144,11 +143,11 @@ func (l *ledger) compact() {
 	for f := range l.verified {
 		out.Write(encodeLine(ledgerLine{Op: opOK, Hash: f.hash, Inode: f.inode, Size: f.size, Time: f.mtime}))
 	}
-	if err := l.dir.replace("", "ledger", out.Bytes()); err != nil {
+	if err := l.dir.replace("ledger", out.Bytes()); err != nil {
 		l.log.Warn("the ledger of the cache can't be rewritten", "err", err)
 		return
 	}
-	f, err := l.dir.open("", "ledger", os.O_RDWR|os.O_APPEND, 0o600)
+	f, err := l.dir.open("ledger", os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return
 	}
@@ -264,7 +263,7 @@ func (l *ledger) add(lines ...ledgerLine) error {
 	defer l.mu.Unlock()
 	l.open()
 	if l.file == nil {
-		return fmt.Errorf("no ledger at %s", filepath.Join(l.dir.path, "ledger"))
+		return fmt.Errorf("no ledger at %s", l.dir.abs("ledger"))
 	}
 	if _, err := l.file.Write(b); err != nil {
 		// Half a line may be there; end it, so that the next one is whole.

@@ -1,93 +1,225 @@
 package blobcache
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"github.com/hubfs/hubfs/hub"
 )
 
-// ownDir is hubfs's own folder. What root makes in a user's folder belongs to
-// that user, as in the shared cache.
-type ownDir struct{ path string }
+// ownDir is hubfs's own folder. Names are relative to it, with slashes. What
+// root makes in a user's folder belongs to that user, as in the shared cache; and
+// no link that the user puts there leads root out of it.
+type ownDir struct {
+	path string
 
-// mkdir makes a folder below.
-func (d ownDir) mkdir(sub string) (dir string, uid, gid int, err error) {
-	if uid, gid, err = hub.MkdirOwned(d.path, 0o700); err != nil {
-		return "", 0, 0, err
-	}
-	dir = filepath.Join(d.path, sub)
-	_, _, err = hub.MkdirOwned(dir, 0o700)
-	return dir, uid, gid, err
+	mu       sync.Mutex
+	root     *os.Root // nil until it is needed
+	uid, gid int      // of the owner; -1: as it comes
 }
 
-// open opens a file in a folder below, and makes both if flag says so.
-func (d ownDir) open(sub, name string, flag int, mode fs.FileMode) (*os.File, error) {
-	path := filepath.Join(d.path, sub, name)
-	f, err := os.OpenFile(path, flag&^os.O_CREATE, mode)
-	if flag&os.O_CREATE == 0 || !errors.Is(err, fs.ErrNotExist) {
-		return f, err
+func newOwnDir(path string) *ownDir { return &ownDir{path: path, uid: -1, gid: -1} }
+
+func (d *ownDir) abs(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
+
+// opened is the folder, if it exists.
+func (d *ownDir) opened() (*os.Root, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.root == nil {
+		root, err := os.OpenRoot(d.path)
+		if err != nil {
+			return nil, err
+		}
+		d.root = root
 	}
-	_, uid, gid, err := d.mkdir(sub)
+	return d.root, nil
+}
+
+// made makes the folder, and those of sub below it.
+func (d *ownDir) made(sub string) (*os.Root, error) {
+	uid, gid, err := hub.MkdirOwned(d.path, 0o700)
 	if err != nil {
 		return nil, err
 	}
-	if f, err = os.OpenFile(path, flag, mode); err != nil {
+	d.mu.Lock()
+	d.uid, d.gid = uid, gid
+	if d.root != nil {
+		// It may have been removed and made again under our feet.
+		was, err := d.root.Stat(".")
+		is, err2 := os.Stat(d.path)
+		if err != nil || err2 != nil || !os.SameFile(was, is) {
+			d.root.Close()
+			d.root = nil
+		}
+	}
+	d.mu.Unlock()
+	root, err := d.opened()
+	if err != nil {
 		return nil, err
 	}
-	if err := f.Chown(uid, gid); err != nil && uid >= 0 {
-		f.Close()
-		return nil, err
+	return root, d.mkdirAll(root, sub)
+}
+
+func (d *ownDir) mkdirAll(root *os.Root, sub string) error {
+	if sub == "." || sub == "" {
+		return nil
 	}
-	return f, nil
+	err := root.Mkdir(sub, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = d.mkdirAll(root, path.Dir(sub)); err == nil {
+			err = root.Mkdir(sub, 0o700)
+		}
+	}
+	if err == nil {
+		return d.own(root, sub)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+func (d *ownDir) own(root *os.Root, name string) error {
+	d.mu.Lock()
+	uid, gid := d.uid, d.gid
+	d.mu.Unlock()
+	if uid < 0 {
+		return nil
+	}
+	return root.Lchown(name, uid, gid)
+}
+
+// open opens a file, and makes it with its folders if flag says so.
+func (d *ownDir) open(name string, flag int, mode fs.FileMode) (*os.File, error) {
+	root, err := d.opened()
+	for range 3 { // it may come and go
+		if err == nil {
+			var f *os.File
+			if f, err = root.OpenFile(name, flag&^os.O_CREATE, mode); err == nil {
+				return f, nil
+			}
+		}
+		if flag&os.O_CREATE == 0 || !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if root, err = d.made(path.Dir(name)); err != nil {
+			return nil, err
+		}
+		f, err := root.OpenFile(name, flag|os.O_EXCL, mode)
+		if err == nil {
+			if err = d.own(root, name); err == nil {
+				return f, nil
+			}
+			f.Close()
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// temp makes a file of a new name beside name.
+func (d *ownDir) temp(name string) (*os.File, string, error) {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	tmp := path.Join(path.Dir(name), ".tmp-"+hex.EncodeToString(b[:]))
+	f, err := d.open(tmp, os.O_RDWR|os.O_CREATE, 0o600)
+	return f, tmp, err
 }
 
 // replace writes a small file as a whole. It isn't synced: what is kept so has a
 // checksum, and counts as absent where a crash of the machine tore it.
-func (d ownDir) replace(sub, name string, data []byte) error {
-	dir, uid, gid, err := d.mkdir(sub)
+func (d *ownDir) replace(name string, data []byte) error {
+	f, tmp, err := d.temp(name)
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+name+".*.tmp")
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = d.rename(tmp, name)
+	}
 	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone after the rename
-	defer f.Close()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if uid >= 0 {
-		if err := f.Chown(uid, gid); err != nil {
-			return err
-		}
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
+		d.remove(tmp)
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
 	return nil
 }
 
+func (d *ownDir) rename(from, to string) error {
+	root, err := d.opened()
+	if err != nil {
+		return err
+	}
+	return root.Rename(from, to)
+}
+
+// remove tells whether the file was there, and is gone.
+func (d *ownDir) remove(name string) bool {
+	root, err := d.opened()
+	return err == nil && root.Remove(name) == nil
+}
+
+func (d *ownDir) read(name string) ([]byte, error) {
+	root, err := d.opened()
+	if err != nil {
+		return nil, err
+	}
+	return root.ReadFile(name)
+}
+
+func (d *ownDir) stat(name string) (fs.FileInfo, error) {
+	root, err := d.opened()
+	if err != nil {
+		return nil, err
+	}
+	return root.Lstat(name)
+}
+
+// touch notes that a file was used now.
+func (d *ownDir) touch(name string) {
+	if root, err := d.opened(); err == nil {
+		now := time.Now()
+		_ = root.Chtimes(name, now, now)
+	}
+}
+
 // walk gives all files below a folder. What can't be read is left out.
-func (d ownDir) walk(sub string) iter.Seq2[string, fs.FileInfo] {
+func (d *ownDir) walk(sub string) iter.Seq2[string, fs.FileInfo] {
 	return func(yield func(string, fs.FileInfo) bool) {
-		_ = filepath.WalkDir(filepath.Join(d.path, sub), func(path string, e fs.DirEntry, err error) error {
+		root, err := d.opened()
+		if err != nil {
+			return
+		}
+		_ = fs.WalkDir(root.FS(), sub, func(name string, e fs.DirEntry, err error) error {
 			if err != nil || !e.Type().IsRegular() {
 				return nil //nolint:nilerr // left out
 			}
-			if fi, err := e.Info(); err == nil && !yield(path, fi) {
+			if fi, err := e.Info(); err == nil && !yield(name, fi) {
 				return fs.SkipAll
 			}
 			return nil
 		})
+	}
+}
+
+func (d *ownDir) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.root != nil {
+		d.root.Close()
+		d.root = nil
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,9 +22,10 @@ const syncEvery = 64 << 20
 // process has that lock, the file is private: without a name or a journal, gone
 // at close.
 type partialFile struct {
+	dir     *ownDir
 	data    *os.File
-	path    string // of the data; "" if private
-	mapPath string
+	name    string // of the data; "" if private
+	mapName string
 
 	mu       sync.Mutex // held over one append or rewrite of the journal
 	journal  *os.File   // nil if private, or after it failed
@@ -34,23 +35,24 @@ type partialFile struct {
 	unsynced int64 // bytes that no mark covers
 }
 
-func partialNames(hash string) (sub, data, journal string) {
-	return filepath.Join("partial", hash[:2]), hash + ".data", hash + ".map"
+func partialNames(hash string) (data, journal string) {
+	base := path.Join("partial", hash[:2], hash)
+	return base + ".data", base + ".map"
 }
 
 // openPartial opens or makes the partial file of a blob. What a damaged or
 // missing journal doesn't promise counts as absent.
-func openPartial(dir ownDir, hash string, size int64) (*partialFile, error) {
-	sub, dataName, mapName := partialNames(hash)
+func openPartial(dir *ownDir, hash string, size int64) (*partialFile, error) {
+	dataName, mapName := partialNames(hash)
 	for {
 		// The mode is the one that a whole blob has in the shared cache.
-		f, err := dir.open(sub, dataName, os.O_RDWR|os.O_CREATE, 0o666)
+		f, err := dir.open(dataName, os.O_RDWR|os.O_CREATE, 0o666)
 		if err != nil {
 			return nil, fmt.Errorf("partial blob %s: %w", hash, err)
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 			f.Close()
-			return openPrivate(dir, sub, size)
+			return openPrivate(dir, dataName, size)
 		}
 		// A file system without locks has no other process's locks to respect.
 		fi, err := f.Stat()
@@ -58,13 +60,13 @@ func openPartial(dir ownDir, hash string, size int64) (*partialFile, error) {
 			f.Close()
 			return nil, err
 		}
-		now, err := os.Lstat(f.Name())
+		now, err := dir.stat(dataName)
 		if err != nil || !os.SameFile(fi, now) {
 			f.Close() // its owner finished or dropped it meanwhile
 			continue
 		}
-		p := &partialFile{data: f, path: f.Name(), mapPath: filepath.Join(dir.path, sub, mapName)}
-		if err := p.load(dir, sub, mapName, fi, size); err != nil {
+		p := &partialFile{dir: dir, data: f, name: dataName, mapName: mapName}
+		if err := p.load(fi, size); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -72,27 +74,24 @@ func openPartial(dir ownDir, hash string, size int64) (*partialFile, error) {
 	}
 }
 
-func openPrivate(dir ownDir, sub string, size int64) (*partialFile, error) {
-	f, err := os.CreateTemp(filepath.Join(dir.path, sub), ".private-*")
+func openPrivate(dir *ownDir, beside string, size int64) (*partialFile, error) {
+	f, name, err := dir.temp(beside)
 	if err != nil {
 		return nil, err
 	}
-	err = os.Remove(f.Name())
-	if err == nil {
-		err = f.Truncate(size)
-	}
-	if err != nil {
+	dir.remove(name)
+	if err := f.Truncate(size); err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &partialFile{data: f}, nil
+	return &partialFile{dir: dir, data: f}, nil
 }
 
 // load reads the journal and opens it for appending.
-func (p *partialFile) load(dir ownDir, sub, mapName string, fi fs.FileInfo, size int64) error {
+func (p *partialFile) load(fi fs.FileInfo, size int64) error {
 	inode := inodeOf(fi)
 	var sound int64
-	if b, err := os.ReadFile(p.mapPath); err == nil && fi.Size() == size {
+	if b, err := p.dir.read(p.mapName); err == nil && fi.Size() == size {
 		p.have, sound, _ = decodeJournal(b, size, inode, bootID()) // damaged: nothing is there
 		p.bytes = p.have.total()
 	}
@@ -101,7 +100,7 @@ func (p *partialFile) load(dir ownDir, sub, mapName string, fi fs.FileInfo, size
 			return fmt.Errorf("partial blob: %w", err)
 		}
 	}
-	j, err := dir.open(sub, mapName, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
+	j, err := p.dir.open(p.mapName, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
 	if err != nil {
 		return err
 	}
@@ -116,8 +115,7 @@ func (p *partialFile) load(dir ownDir, sub, mapName string, fi fs.FileInfo, size
 			return err
 		}
 	}
-	now := time.Now()
-	_ = os.Chtimes(p.mapPath, now, now) // when it was used last
+	p.dir.touch(p.mapName)
 	return nil
 }
 
@@ -218,16 +216,16 @@ func (p *partialFile) forget() {
 		p.journal.Close()
 		p.journal = nil
 	}
-	if p.path != "" {
-		os.Remove(p.mapPath)
+	if p.name != "" {
+		p.dir.remove(p.mapName)
 	}
 }
 
 // drop removes the bytes, after they turned out wrong or needless. Open
 // descriptors stay.
 func (p *partialFile) drop() {
-	if p.path != "" {
-		os.Remove(p.path)
+	if p.name != "" {
+		p.dir.remove(p.name)
 	}
 	p.forget()
 }
@@ -245,13 +243,13 @@ func (p *partialFile) closeJournal() {
 
 // partialBytes tells how many bytes of a partial blob are here, by its files
 // alone. It is right whoever owns them.
-func partialBytes(dir ownDir, hash string, size int64) int64 {
-	sub, dataName, mapName := partialNames(hash)
-	fi, err := os.Stat(filepath.Join(dir.path, sub, dataName))
+func partialBytes(dir *ownDir, hash string, size int64) int64 {
+	dataName, mapName := partialNames(hash)
+	fi, err := dir.stat(dataName)
 	if err != nil || fi.Size() != size {
 		return 0
 	}
-	b, err := os.ReadFile(filepath.Join(dir.path, sub, mapName))
+	b, err := dir.read(mapName)
 	if err != nil {
 		return 0
 	}
@@ -273,13 +271,13 @@ type partialInfo struct {
 // partials lists the partial blobs of all processes.
 func (c *Cache) partials() []partialInfo {
 	var out []partialInfo
-	for path, fi := range c.dir.walk("partial") {
-		hash, ok := strings.CutSuffix(filepath.Base(path), ".data")
+	for name, fi := range c.dir.walk("partial") {
+		hash, ok := strings.CutSuffix(path.Base(name), ".data")
 		if !ok || !validHash(hash) {
 			continue
 		}
 		p := partialInfo{hash: hash, size: fi.Size(), disk: diskBytes(fi), used: fi.ModTime()}
-		if m, err := os.Stat(strings.TrimSuffix(path, ".data") + ".map"); err == nil {
+		if m, err := c.dir.stat(strings.TrimSuffix(name, ".data") + ".map"); err == nil {
 			p.used = m.ModTime()
 		}
 		out = append(out, p)
@@ -289,17 +287,16 @@ func (c *Cache) partials() []partialInfo {
 
 // removePartial removes a partial blob, unless a process uses it.
 func (c *Cache) removePartial(hash string) bool {
-	sub, dataName, mapName := partialNames(hash)
-	path := filepath.Join(c.dir.path, sub, dataName)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	dataName, mapName := partialNames(hash)
+	f, err := c.dir.open(dataName, os.O_RDWR, 0)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	if errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) || os.Remove(path) != nil {
+	if errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) || !c.dir.remove(dataName) {
 		return false
 	}
-	os.Remove(filepath.Join(c.dir.path, sub, mapName))
+	c.dir.remove(mapName)
 	return true
 }
 

@@ -3,6 +3,7 @@ package blobcache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -522,5 +523,31 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 	if _, err := c.Open(f); !errors.Is(err, ErrClosed) {
 		t.Fatal(err)
+	}
+}
+
+func TestGlobalLimitOfFetches(t *testing.T) {
+	h := newFakeHub(t)
+	c := newTestCache(t, h)
+	gate := make(chan struct{})
+	h.gate.Store(&gate)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		data := random(2<<20, uint64(400+i))
+		f := h.lfs(fmt.Sprint("f", i), data)
+		wg.Go(func() {
+			b := c.open(f)
+			defer b.Close()
+			wantAt(t, b, data, 1<<20, 100)
+		})
+	}
+	eventually(t, "the limit is reached", func() bool { return h.requests.Load() == maxFetches })
+	if n := c.Stats().Fetches; n != maxFetches {
+		t.Errorf("%d fetches", n)
+	}
+	close(gate)
+	wg.Wait()
+	if n := h.requests.Load(); n != 50 {
+		t.Errorf("%d requests", n)
 	}
 }

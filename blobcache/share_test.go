@@ -450,12 +450,14 @@ func TestTwoProcessesShareFolders(t *testing.T) {
 		t.Error("fetched what another process has made whole")
 	}
 	y.Close()
+	b.settled()
 	// Whole and open there: not evicted here.
 	if r, err := b.Prune(t.Context(), 0); err != nil || r.Blobs != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	x.Close()
 	a.settled()
+	b.settled()
 	if r, err := b.Prune(t.Context(), 0); err != nil || r.Blobs != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -107,10 +106,9 @@ func (k *core) keepSmall(file File, content []byte) {
 	})
 	if err != nil {
 		c.log.Warn("the shared cache doesn't take a blob", "path", file.Path, "repo", file.Repo, "err", err)
-		sub := filepath.Join(wholeDir, file.Hash[:2])
 		_ = c.ledger.add(ledgerLine{Op: opBlob, Hash: file.Hash, Size: file.Size},
 			ledgerLine{Op: opUse, Hash: file.Hash, Time: time.Now().UnixNano()})
-		if err = c.dir.replace(sub, file.Hash, content); err == nil {
+		if err = c.dir.replace(wholeName(file.Hash), content); err == nil {
 			path = c.wholePath(file.Hash)
 			c.remember(file.Hash, path)
 		}

@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,26 +18,25 @@ import (
 
 // slotOf is the place of a small file below hubfs's own folder: by the hash of its key, and of
 // the endpoint, since one cache may serve several Hubs.
-func (c *Cache) slotOf(top, key string) (sub, name string) {
+func (c *Cache) slotOf(top, key string) string {
 	sum := sha256.Sum256([]byte(c.hub.Endpoint() + "\x00" + key))
-	name = hex.EncodeToString(sum[:16])
-	return filepath.Join(top, name[:2]), name
+	name := hex.EncodeToString(sum[:16])
+	return path.Join(top, name[:2], name)
 }
 
 // readSmall reads a file that decode understands; one that it doesn't is damaged,
 // and removed.
-func (c *Cache) readSmall(sub, name string, decode func([]byte) error) bool {
-	file := filepath.Join(c.dir.path, sub, name)
-	b, err := os.ReadFile(file)
+func (c *Cache) readSmall(name string, decode func([]byte) error) bool {
+	b, err := c.dir.read(name)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			c.log.Debug("cache file can't be read", "file", file, "err", err)
+			c.log.Debug("cache file can't be read", "file", name, "err", err)
 		}
 		return false
 	}
 	if err := decode(b); err != nil {
-		c.log.Warn("damaged cache file is removed", "file", file, "err", err)
-		os.Remove(file)
+		c.log.Warn("damaged cache file is removed", "file", name, "err", err)
+		c.dir.remove(name)
 		return false
 	}
 	return true
@@ -58,9 +55,8 @@ func (c *Cache) Listing(key string) (*Listing, bool) {
 	if v, ok := c.memory.Get("listing " + key); ok {
 		return v.(*Listing), true
 	}
-	sub, name := c.slotOf("listings", key)
 	var l *Listing
-	ok := c.readSmall(sub, name, func(b []byte) (err error) {
+	ok := c.readSmall(c.slotOf("listings", key), func(b []byte) (err error) {
 		l, err = decodeListing(key, b)
 		return err
 	})
@@ -79,8 +75,7 @@ func (c *Cache) PutListing(key string, l *Listing) error {
 		return err
 	}
 	c.inMemory("listing "+key, l, l.memorySize())
-	sub, name := c.slotOf("listings", key)
-	return c.dir.replace(sub, name, encodeListing(key, l))
+	return c.dir.replace(c.slotOf("listings", key), encodeListing(key, l))
 }
 
 // ListingFromTrees gives a folder of a commit from the complete listing that
@@ -174,8 +169,7 @@ func (c *Cache) Record(kind, key string, v any) (time.Time, bool) {
 	if m, ok := c.memory.Get("record " + kind + " " + key); ok {
 		r = m.(record)
 	} else {
-		sub, name := c.slotOf(recordDir(kind), key)
-		ok := c.readSmall(sub, name, func(b []byte) error {
+		ok := c.readSmall(c.slotOf(recordDir(kind), key), func(b []byte) error {
 			var f recordFile
 			if err := json.Unmarshal(b, &f); err != nil {
 				return err
@@ -219,8 +213,7 @@ func (c *Cache) PutRecord(kind, key string, v any) error {
 	if err != nil {
 		return err
 	}
-	sub, name := c.slotOf(recordDir(kind), key)
-	return c.dir.replace(sub, name, b)
+	return c.dir.replace(c.slotOf(recordDir(kind), key), b)
 }
 
 // recordDir is a folder for a kind, which is a word of ours.
@@ -231,5 +224,5 @@ func recordDir(kind string) string {
 		}
 		return '_'
 	}, kind)
-	return filepath.Join("records", clean)
+	return path.Join("records", clean)
 }
