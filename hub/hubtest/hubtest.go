@@ -69,6 +69,7 @@ type Server struct {
 func New(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := &Server{User: Alice, Token: AliceToken, t: t, addrs: [2]string{"127.0.0.1:0", "127.0.0.1:0"}}
+	s.opt.NoSync = true // no test pulls the plug
 	s.opt.Users = []localhub.User{{Name: Alice, Token: AliceToken, Fullname: "Alice"}}
 	for _, o := range opts {
 		o(&s.opt)

@@ -29,6 +29,9 @@ type Options struct {
 	// ChunkSize is the size in bytes above which a client is asked to upload an
 	// LFS object in parts, and the size of a part; 0 means 64 MiB.
 	ChunkSize int64
+	// NoSync leaves it to the operating system when data reach the disk: what was
+	// accepted survives a crash of the process, but not of the machine. For tests.
+	NoSync bool
 	// Logger gets one line for each request (debug) and for what goes wrong in
 	// the Hub itself (error). Nil discards.
 	Logger *slog.Logger
@@ -76,7 +79,7 @@ func New(o Options) (*Hub, error) {
 	if err := os.MkdirAll(o.Root, 0o755); err != nil {
 		return nil, err
 	}
-	st, err := openState(o.Root)
+	st, err := openState(o.Root, o.NoSync)
 	if err != nil {
 		return nil, err
 	}
@@ -99,10 +102,10 @@ func (h *Hub) open(o Options) (err error) {
 	if h.signer.secret, err = h.st.secret(); err != nil {
 		return err
 	}
-	if h.lfs, err = openLFS(o.Root); err != nil {
+	if h.lfs, err = openLFS(o.Root, o.NoSync); err != nil {
 		return err
 	}
-	if h.stores, err = openStores(o.Root, func(uid string) bool { return h.st.repoByUID(uid) != nil }); err != nil {
+	if h.stores, err = openStores(o.Root, o.NoSync, func(uid string) bool { return h.st.repoByUID(uid) != nil }); err != nil {
 		return err
 	}
 	for _, u := range o.Users {

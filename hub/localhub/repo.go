@@ -27,8 +27,8 @@ type openStore struct {
 
 // stores opens git stores when they are first asked for.
 type stores struct {
-	dir   string
-	cache *gitstore.Cache
+	dir string
+	opt gitstore.Options
 
 	mu     sync.Mutex // guards open and closed, and is held while a store is opened
 	open   map[string]*openStore
@@ -38,8 +38,10 @@ type stores struct {
 // objectCache is how many bytes of parsed trees and commits are kept in memory.
 const objectCache = 128 << 20
 
-func openStores(root string, known func(uid string) bool) (*stores, error) {
-	s := &stores{dir: filepath.Join(root, "repos"), cache: gitstore.NewCache(objectCache), open: map[string]*openStore{}}
+func openStores(root string, noSync bool, known func(uid string) bool) (*stores, error) {
+	s := &stores{
+		dir: filepath.Join(root, "repos"), opt: gitstore.Options{Cache: gitstore.NewCache(objectCache), NoSync: noSync}, open: map[string]*openStore{},
+	}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -69,7 +71,7 @@ func (s *stores) get(uid string) (*openStore, error) {
 	if o := s.open[uid]; o != nil {
 		return o, nil
 	}
-	g, err := gitstore.Open(s.path(uid), s.cache)
+	g, err := gitstore.Open(s.path(uid), s.opt)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, repoNotFound() // it was deleted a moment ago
 	}
@@ -83,11 +85,13 @@ func (s *stores) get(uid string) (*openStore, error) {
 
 // create makes the folder of a new repository.
 func (s *stores) create(uid string) (*openStore, error) {
-	if err := gitstore.Init(s.path(uid)); err != nil {
+	if err := gitstore.Init(s.path(uid), s.opt); err != nil {
 		return nil, err
 	}
-	if err := syncDir(s.dir); err != nil {
-		return nil, err
+	if !s.opt.NoSync {
+		if err := syncDir(s.dir); err != nil {
+			return nil, err
+		}
 	}
 	return s.get(uid)
 }

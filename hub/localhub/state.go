@@ -120,8 +120,8 @@ const stateFormat = "1"
 // errInUse says that another process has the Hub's folder open.
 var errInUse = errors.New("the folder is in use by another process")
 
-func openState(root string) (*state, error) {
-	db, err := bbolt.Open(filepath.Join(root, "hub.db"), 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
+func openState(root string, noSync bool) (*state, error) {
+	db, err := bbolt.Open(filepath.Join(root, "hub.db"), 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, NoSync: noSync})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		err = errInUse
 	}

@@ -79,7 +79,7 @@ func (b *Batch) Flush() error {
 		return err
 	}
 	for d := range b.dirs {
-		if err := syncDir(d); err != nil {
+		if err := b.s.sync.dir(d); err != nil {
 			return err
 		}
 	}
@@ -128,7 +128,7 @@ func (b *Batch) writeLoose(o pendingObject) (err error) {
 	if err == nil {
 		err = w.Close()
 	}
-	if err = finish(f, err); err != nil {
+	if err = b.s.sync.finish(f, err); err != nil {
 		return err
 	}
 	b.dirs[dir] = struct{}{}
@@ -155,12 +155,12 @@ func (b *Batch) writePack() (err error) {
 		}
 	}()
 	idx, sum, err := encodePack(f, b.pending)
-	if err = finish(f, err); err != nil {
+	if err = b.s.sync.finish(f, err); err != nil {
 		fi.Close()
 		return err
 	}
 	_, err = idxfile.NewEncoder(fi).Encode(idx)
-	if err = finish(fi, err); err != nil {
+	if err = b.s.sync.finish(fi, err); err != nil {
 		return err
 	}
 	// The index comes last: a pack is seen by its index.

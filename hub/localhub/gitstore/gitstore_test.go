@@ -16,10 +16,10 @@ import (
 func newStore(t testing.TB) *Store {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "r.git")
-	if err := Init(dir); err != nil {
+	if err := Init(dir, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(dir, NewCache(64<<20))
+	s, err := Open(dir, Options{Cache: NewCache(64 << 20)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func newStore(t testing.TB) *Store {
 // reopen opens a store again with nothing in memory.
 func reopen(t testing.TB, s *Store) *Store {
 	t.Helper()
-	n, err := Open(s.dir, NewCache(64<<20))
+	n, err := Open(s.dir, Options{Cache: NewCache(64 << 20), NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}

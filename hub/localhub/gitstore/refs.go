@@ -186,19 +186,19 @@ func (s *Store) UpdateRef(name string, old, new OID) error {
 		}
 	}
 	_, err = lock.WriteString(new.String() + "\n")
-	if err = finish(lock, err); err != nil {
+	if err = s.sync.finish(lock, err); err != nil {
 		return err
 	}
 	if err := os.Rename(lock.Name(), file); err != nil {
 		return err
 	}
 	done = true
-	// The folders above may be new as well.
+	// The folders above a new ref may be new as well.
 	for d := filepath.Dir(file); ; d = filepath.Dir(d) {
-		if err := syncDir(d); err != nil {
+		if err := s.sync.dir(d); err != nil {
 			return err
 		}
-		if d == s.dir || filepath.Base(d) == "refs" {
+		if !old.IsZero() || d == filepath.Join(s.dir, "refs") {
 			return nil
 		}
 	}
@@ -254,7 +254,7 @@ func (s *Store) removeRef(name string) error {
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(file))
+	return s.sync.dir(filepath.Dir(file))
 }
 
 func (s *Store) removePacked(name string) error {
@@ -279,12 +279,12 @@ func (s *Store) removePacked(name string) error {
 		}
 		_, err = lock.WriteString(keep.String())
 	}
-	if err = finish(lock, err); err == nil {
+	if err = s.sync.finish(lock, err); err == nil {
 		err = os.Rename(lock.Name(), file)
 	}
 	if err != nil {
 		os.Remove(lock.Name())
 		return err
 	}
-	return syncDir(s.dir)
+	return s.sync.dir(s.dir)
 }

@@ -27,6 +27,7 @@ var ErrNotFound = errors.New("not found")
 // Store is one repository. All methods may be called concurrently.
 type Store struct {
 	dir   string
+	sync  durability
 	cache *Cache
 	bases cache.Object // of deltas, in packs that the git program made
 
@@ -38,8 +39,17 @@ type Store struct {
 	closed bool         // guarded by refMu
 }
 
+// Options are what is common to the stores of a Hub.
+type Options struct {
+	Cache *Cache
+	// NoSync leaves it to the operating system when data reach the disk. They
+	// survive a crash of the process, but not of the machine.
+	NoSync bool
+}
+
 // Init makes an empty repository, whose HEAD is branch main.
-func Init(dir string) error {
+func Init(dir string, o Options) error {
+	sync := durability{o.NoSync}
 	for _, d := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
@@ -50,12 +60,12 @@ func Init(dir string) error {
 		{"HEAD", "ref: refs/heads/main\n"},
 	}
 	for _, f := range files {
-		if err := writeSynced(filepath.Join(dir, f.name), []byte(f.content)); err != nil {
+		if err := sync.create(filepath.Join(dir, f.name), []byte(f.content)); err != nil {
 			return err
 		}
 	}
 	for _, d := range []string{"objects", "refs", "."} {
-		if err := syncDir(filepath.Join(dir, d)); err != nil {
+		if err := sync.dir(filepath.Join(dir, d)); err != nil {
 			return err
 		}
 	}
@@ -64,11 +74,11 @@ func Init(dir string) error {
 
 // Open opens a repository. It removes what a crash has left of unfinished
 // writes, so no other process may be writing to it.
-func Open(dir string, c *Cache) (*Store, error) {
+func Open(dir string, o Options) (*Store, error) {
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err != nil {
 		return nil, fmt.Errorf("not a git repository: %w", err)
 	}
-	s := &Store{dir: dir, cache: c, bases: cache.NewObjectLRU(4 * cache.MiByte)}
+	s := &Store{dir: dir, sync: durability{o.NoSync}, cache: o.Cache, bases: cache.NewObjectLRU(4 * cache.MiByte)}
 	if err := s.sweep(); err != nil {
 		return nil, err
 	}
