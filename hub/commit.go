@@ -160,6 +160,9 @@ func (p *commitPlan) send(ctx context.Context, body *commitBody) (*CommitInfo, e
 		p.c.retrier.retries.Add(1)
 		resp, err = p.c.do(ctx, r)
 	}
+	if errors.Is(err, ErrUnprocessable) {
+		p.forgetUploads()
+	}
 	if err != nil {
 		return nil, commitError(err, body.delivered.Load())
 	}
@@ -173,6 +176,14 @@ func (p *commitPlan) send(ctx context.Context, body *commitBody) (*CommitInfo, e
 		return nil, ambiguous(err) // the status said yes
 	}
 	return &p.info, nil
+}
+
+// forgetUploads has the next call ask about LFS objects again: the server may have
+// dropped some that were uploaded long ago.
+func (p *commitPlan) forgetUploads() {
+	for _, a := range p.adds {
+		a.State.Uploaded = false
+	}
 }
 
 // unsent says whether a commit failed because the network did, before its last
@@ -251,11 +262,18 @@ func (p *commitPlan) noChange(ctx context.Context) (*CommitInfo, error) {
 	info := &p.info
 	info.NoChange = true
 	info.RepoURL = RepoURL{URL: p.c.Endpoint() + "/" + p.repo.String(), Repo: p.repo}
-	repo, err := p.c.RepoInfo(ctx, p.repo, &RepoInfoOptions{Revision: p.revision})
-	if err != nil {
-		return nil, err
+	for _, a := range p.adds {
+		if p.fresh[a.Add] && isOID(a.State.RemoteHead) {
+			info.OID = a.State.RemoteHead
+		}
 	}
-	info.OID = repo.SHA
+	if info.OID == "" {
+		repo, err := p.c.RepoInfo(ctx, p.repo, &RepoInfoOptions{Revision: p.revision})
+		if err != nil {
+			return nil, err
+		}
+		info.OID = repo.SHA
+	}
 	info.CommitURL = info.RepoURL.URL + "/commit/" + info.OID
 	info.URL = info.CommitURL
 	return info, nil

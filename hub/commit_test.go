@@ -188,6 +188,10 @@ func TestCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, err = h.c.CreateCommit(t.Context(), testRepo, "", CommitInput{Summary: "x", Operations: []Operation{&Delete{"b"}, &Copy{Source: "a", Path: "b"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if string(h.files["b"].content) != "regular" || string(h.files["c"].content) != "regular" {
 		t.Errorf("the files are %v", h.files)
 	}
@@ -433,6 +437,55 @@ func TestFileChangesDuringCommit(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What was uploaded long ago may be gone: a second call uploads it again.
+func TestUploadIsGone(t *testing.T) {
+	h := newWriteHub(t)
+	h.on(func(w http.ResponseWriter, r *http.Request) bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if !strings.Contains(r.URL.Path, "/commit/") || len(h.objects) > 0 {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		reply(422, `{"error":"LFS pointer pointed to a file that does not exist: a.bin"}`)(w, r)
+		return true
+	})
+	a := add("a.bin", "1")
+	if err := h.c.PreuploadLFSFiles(t.Context(), testRepo, "", []*Add{a}, nil); err != nil {
+		t.Fatal(err)
+	}
+	clear(h.objects)
+	in := CommitInput{Summary: "x", Operations: []Operation{a}}
+	if _, err := h.c.CreateCommit(t.Context(), testRepo, "", in); !errors.Is(err, ErrUnprocessable) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := h.c.CreateCommit(t.Context(), testRepo, "", in); err != nil {
+		t.Error(err)
+	}
+}
+
+// A call that is given up is no failure of the file that it was at.
+func TestCancelledWhileHashing(t *testing.T) {
+	h := newWriteHub(t)
+	for _, name := range []string{"a", "a.bin"} {
+		h.set(name, []byte("old"))
+		ctx, cancel := context.WithCancel(t.Context())
+		content := ReaderAtContent(zeros{}, 100<<20)
+		open := content.Open
+		opened := 0
+		content.Open = func() (ContentReader, error) {
+			if opened++; opened == 2 { // the first is for the sample
+				cancel()
+			}
+			return open()
+		}
+		_, err := h.c.CreateCommit(ctx, testRepo, "", CommitInput{Summary: "x", Operations: []Operation{&Add{Path: name, Content: content}}})
+		if !errors.Is(err, context.Canceled) || len(FailedPaths(err)) != 0 {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

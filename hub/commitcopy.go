@@ -98,7 +98,7 @@ func (p *commitPlan) resolveCopies(ctx context.Context) error {
 			src := &copySource{same: sameContent(source, entries[base][l.path])}
 			if source.LFS != nil {
 				src.sha256 = source.LFS.SHA256
-			} else if !src.same {
+			} else {
 				content, err := p.download(ctx, revision, source)
 				if err != nil {
 					return err

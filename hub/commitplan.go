@@ -58,7 +58,7 @@ func (p *commitPlan) prepare(ctx context.Context) error {
 	}
 	for _, a := range p.adds {
 		if err := a.hashForCommit(ctx); err != nil {
-			return &OperationError{a.path, err}
+			return ofPath(ctx, a.path, err)
 		}
 	}
 	return p.resolveCopies(ctx)
@@ -80,7 +80,7 @@ func (p *commitPlan) ask(ctx context.Context) error {
 		}
 		same, err := a.sameAsRemote(ctx)
 		if err != nil {
-			return &OperationError{a.path, err}
+			return ofPath(ctx, a.path, err)
 		}
 		if same {
 			s.Mode = ""
@@ -140,62 +140,37 @@ func (a addition) hashForCommit(ctx context.Context) error {
 	return err
 }
 
+// ofPath is an error of one path, unless the whole call was given up.
+func ofPath(ctx context.Context, path string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &OperationError{path, err}
+}
+
 // body is the commit without what changes nothing; nil if nothing is left.
 func (p *commitPlan) body(ctx context.Context) (*commitBody, error) {
 	b := newCommitBody(p.tracker.move)
-	header := commitHeader{p.in.Summary, p.in.description(), p.in.ParentCommit}
-	if err := b.line("header", header); err != nil {
+	if err := b.line("header", commitHeader{p.in.Summary, p.in.description(), p.in.ParentCommit}); err != nil {
 		return nil, err
 	}
 	empty := true
 	var before touched
 	for i, op := range p.in.Operations {
 		path := p.paths[i]
-		var err error
-		switch op := op.(type) {
-		case *Add:
-			a := addition{op, path}
-			if op.State.Ignored {
-				p.info.Ignored = append(p.info.Ignored, path)
-				continue
-			}
-			same, err := p.unchanged(ctx, a)
-			if err != nil {
-				return nil, &OperationError{path, err}
-			}
-			if same && !before.any(path) {
-				p.info.Unchanged = append(p.info.Unchanged, path)
-				continue
-			}
-			if op.State.Mode == UploadLFS {
-				err = b.line("lfsFile", commitLFSFile{path, "sha256", op.Content.SHA256, &op.Content.Size})
-			} else {
-				err = b.file(path, &op.Content)
-			}
-			if err != nil {
-				return nil, err
-			}
-		case *Copy:
-			src := p.copies[op]
-			if src.same && !before.any(path) {
-				p.info.Unchanged = append(p.info.Unchanged, path)
-				continue
-			}
-			if src.sha256 != "" {
-				err = b.line("lfsFile", commitLFSFile{Path: path, Algo: "sha256", OID: src.sha256})
-			} else {
-				err = b.file(path, &src.content)
-			}
-		case *Delete:
-			key := "deletedFile"
-			if strings.HasSuffix(op.Path, "/") {
-				key = "deletedFolder"
-			}
-			err = b.line(key, commitPath{path})
-		case *DeleteFolder:
-			err = b.line("deletedFolder", commitPath{path})
-		}
+		left, same, err := p.leftOut(ctx, op, path)
 		if err != nil {
+			return nil, ofPath(ctx, path, err)
+		}
+		switch {
+		case left:
+			p.info.Ignored = append(p.info.Ignored, path)
+			continue
+		case same && !before.any(path):
+			p.info.Unchanged = append(p.info.Unchanged, path)
+			continue
+		}
+		if err := p.line(b, op, path); err != nil {
 			return nil, err
 		}
 		before.add(path)
@@ -205,6 +180,42 @@ func (p *commitPlan) body(ctx context.Context) (*commitBody, error) {
 		return nil, nil
 	}
 	return b, nil
+}
+
+// leftOut says whether the repository ignores what an operation makes, or has it already.
+func (p *commitPlan) leftOut(ctx context.Context, op Operation, path string) (ignored, same bool, err error) {
+	switch op := op.(type) {
+	case *Add:
+		if op.State.Ignored {
+			return true, false, nil
+		}
+		same, err = p.unchanged(ctx, addition{op, path})
+	case *Copy:
+		same = p.copies[op].same
+	}
+	return false, same, err
+}
+
+// line adds the line of an operation.
+func (p *commitPlan) line(b *commitBody, op Operation, path string) error {
+	switch op := op.(type) {
+	case *Add:
+		if op.State.Mode == UploadLFS {
+			return b.line("lfsFile", commitLFSFile{path, "sha256", op.Content.SHA256, &op.Content.Size})
+		}
+		return b.file(path, &op.Content)
+	case *Copy:
+		src := p.copies[op]
+		if src.sha256 != "" {
+			return b.line("lfsFile", commitLFSFile{Path: path, Algo: "sha256", OID: src.sha256})
+		}
+		return b.file(path, &src.content)
+	case *Delete:
+		if !strings.HasSuffix(op.Path, "/") {
+			return b.line("deletedFile", commitPath{path})
+		}
+	}
+	return b.line("deletedFolder", commitPath{path})
 }
 
 // touched are the paths that earlier operations of a commit change. An operation

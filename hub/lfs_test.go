@@ -262,7 +262,7 @@ func TestRefusedObject(t *testing.T) {
 	h := newWriteHub(t)
 	adds := []*Add{
 		{Path: "a.bin", Content: BytesContent(someBytes(1, 666))}, add("b.bin", "1"),
-		{Path: "c.bin", Content: BytesContent(someBytes(2, 666))}, {Path: "d.bin", Content: ReaderAtContent(bytes.NewReader(nil), 100)},
+		{Path: "c.bin", Content: BytesContent(someBytes(1, 666))}, {Path: "d.bin", Content: ReaderAtContent(bytes.NewReader(nil), 100)},
 	}
 	ops := make([]Operation, len(adds))
 	for i, a := range adds {

@@ -71,10 +71,6 @@ func (u *uploader) sendParts(ctx context.Context, a addition, fresh *MultipartSt
 		return err
 	}
 	err := u.complete(ctx, m)
-	if err != nil && !errors.Is(err, ErrUnavailable) {
-		// The server has other parts than it said.
-		u.update(a, func(s *AddState) { s.Multipart = nil })
-	}
 	if err != nil {
 		u.tracker.restart(a.path)
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -80,8 +82,12 @@ func (u *uploader) upload(ctx context.Context, adds []addition) error {
 		return err
 	}
 	for _, a := range twins {
-		if first[a.Content.SHA256].State.Uploaded {
+		one := first[a.Content.SHA256]
+		i := slices.IndexFunc(u.failed, func(f *OperationError) bool { return f.Path == one.path })
+		if i < 0 {
 			u.stored(a)
+		} else {
+			u.failed = append(u.failed, &OperationError{a.path, u.failed[i].Err})
 		}
 	}
 	return joinFailures(u.failed)
@@ -153,15 +159,14 @@ func (u *uploader) start(ctx context.Context, g *errgroup.Group, adds []addition
 // asked for again, and what is stored already isn't sent again if the server
 // still knows it.
 func (u *uploader) store(ctx context.Context, a addition, plan *lfsUpload) error {
-	best := 0 // parts that were stored at a time
+	best, restarts := 0, 0 // parts that were stored at a time, and how often they were given up
 	for round := 1; ; round++ {
 		err := u.send(ctx, a, plan)
 		if err == nil {
 			err = a.Content.unchanged()
 		}
 		if err == nil {
-			u.tracker.fileDone(a.path)
-			u.stored(a)
+			u.through(a)
 			return nil
 		}
 		if n := u.storedParts(a); n > best {
@@ -170,32 +175,42 @@ func (u *uploader) store(ctx context.Context, a addition, plan *lfsUpload) error
 		if round == uploadRounds || !worthAnotherRound(err) || ctx.Err() != nil {
 			return err
 		}
-		wait := backoff(round - 1)
-		var told *Error
-		if errors.As(err, &told) && told.RetryAfter > 0 {
-			wait = told.RetryAfter
+		if round > 1 && best > 0 && restarts < maxRestarts && !errors.Is(err, ErrUnavailable) {
+			// Refused twice without getting on: the server doesn't know the parts any more.
+			u.update(a, func(s *AddState) { s.Multipart = nil })
+			best, round = 0, 1
+			restarts++
 		}
-		if wait > u.c.retrier.maxTold || sleep(ctx, wait) != nil {
+		if wait := waitAfter(err, round); wait > u.c.retrier.maxTold || sleep(ctx, wait) != nil {
 			return err
 		}
-		objects := []lfsObject{{a.Content.SHA256, a.Content.Size}}
-		uploads, refused, batchErr := u.c.lfsBatch(ctx, u.repo, u.ref, objects)
-		if batchErr != nil {
-			return batchErr
-		}
-		if err := refused[a.Content.SHA256]; err != nil {
+		next, refused, batchErr := u.c.lfsBatch(ctx, u.repo, u.ref, []lfsObject{{a.Content.SHA256, a.Content.Size}})
+		if err := firstError(batchErr, refused[a.Content.SHA256]); err != nil {
 			return err
 		}
-		if plan = uploads[a.Content.SHA256]; plan == nil { // the last answer was lost
-			u.tracker.fileDone(a.path)
-			u.stored(a)
+		if plan = next[a.Content.SHA256]; plan == nil { // the last answer was lost
+			u.through(a)
 			return nil
 		}
-		// What was refused twice is of no use any more, unless the server goes on with it.
-		if old := a.State.Multipart; old != nil && round > 1 && !errors.Is(err, ErrUnavailable) && (plan.multipart == nil || !sameUpload(old.Complete, plan.multipart.Complete)) {
-			u.update(a, func(s *AddState) { s.Multipart = nil })
-		}
 	}
+}
+
+// maxRestarts is how often an upload in parts is begun anew.
+const maxRestarts = 1
+
+// waitAfter is how long to wait after a failed round: as told, or longer each time.
+func waitAfter(err error, round int) time.Duration {
+	var e *Error
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return backoff(round - 1)
+}
+
+// through notes that an upload is.
+func (u *uploader) through(a addition) {
+	u.tracker.fileDone(a.path)
+	u.stored(a)
 }
 
 // storedParts is how many parts of an upload under way the server has.

@@ -241,7 +241,7 @@ func TestHubBadNetwork(t *testing.T) {
 			for _, f := range []localhub.Fault{localhub.FaultReset, localhub.FaultStatus503, localhub.FaultExpireURL, localhub.FaultTruncate} {
 				faults[f] = 0.05
 			}
-			faults[localhub.FaultLanded500], faults[localhub.FaultLostAnswer] = 0.5, 0.3
+			faults[localhub.FaultLanded500], faults[localhub.FaultLostAnswer] = 0.1, 0.1
 			srv := hubtest.New(t, hubtest.WithChunkSize(64<<10), hubtest.WithNetwork(localhub.Network{Seed: seed + 1, Faults: faults}))
 			repo := hub.Repo{Type: hub.Dataset, ID: "alice/d"}
 			if err := srv.Hub.CreateRepo(localhub.Dataset, repo.ID, localhub.RepoOptions{}); err != nil {
