@@ -100,9 +100,8 @@ func (c *catalog) repo(ctx context.Context, asked hub.Repo) (*repo, error) {
 			c.keep(recordRepo, key, info)
 			return info, nil
 		}
-		var kept repoInfo
-		if !isRefusal(err) && c.kept(recordRepo, key, &kept) {
-			return kept, nil
+		if info, ok := c.formerRepo(asked); ok && !isRefusal(err) {
+			return info, nil
 		}
 		return repoInfo{}, fmt.Errorf("%s: %w", asked, err)
 	})
@@ -110,6 +109,29 @@ func (c *catalog) repo(ctx context.Context, asked hub.Repo) (*repo, error) {
 		return nil, err
 	}
 	return c.adopt(asked, info)
+}
+
+// formerRepo is what a former mount knew of a repository: by itself, by the list
+// of its namespace, or by its references.
+func (c *catalog) formerRepo(asked hub.Repo) (repoInfo, bool) {
+	var info repoInfo
+	if c.kept(recordRepo, strings.ToLower(asked.String()), &info) {
+		return info, true
+	}
+	var list repoList
+	if c.kept(recordRepos, listKey(asked.Type, asked.Namespace()), &list) {
+		for _, info := range list.Repos {
+			if strings.EqualFold(info.ID, asked.ID) {
+				return info, true
+			}
+		}
+	}
+	return repoInfo{ID: asked.ID}, c.kept(recordRefs, asked.String(), new(refs))
+}
+
+// listKey is the key of a namespace's list on disk.
+func listKey(typ hub.RepoType, namespace string) string {
+	return string(typ) + " " + strings.ToLower(namespace)
 }
 
 func (c *catalog) knownRepo(asked hub.Repo) *repo {
@@ -233,7 +255,7 @@ func (c *catalog) list(ctx context.Context, typ hub.RepoType, name string) ([]re
 	if ok && time.Since(old.at) < listTime {
 		return old.Repos, nil
 	}
-	record := string(typ) + " " + key.name
+	record := listKey(typ, name)
 	list, err := c.m.listsAsked.do(ctx, record, func(ctx context.Context) (repoList, error) {
 		list, err := c.askList(ctx, typ, name)
 		if err == nil {
@@ -317,6 +339,9 @@ func (c *catalog) whoami(ctx context.Context) (*userRecord, error) {
 				u.Orgs = append(u.Orgs, o.Name)
 			}
 			c.keep(recordUser, "", u)
+			for _, name := range append([]string{u.Name}, u.Orgs...) {
+				c.keep(recordNamespace, strings.ToLower(name), namespace{Name: name})
+			}
 			return u, nil
 		}
 		u := new(userRecord)

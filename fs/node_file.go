@@ -64,7 +64,11 @@ func (f *fileNode) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32,
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0 {
 		return nil, 0, syscall.EROFS
 	}
-	b, err := f.dir.t.repo.m.cache.Open(f.blob())
+	cache, blob := f.dir.t.repo.m.cache, f.blob()
+	if err := f.dir.t.denied(); err != nil && cache.Cached(blob) < blob.Size {
+		return nil, 0, f.fail("open", err)
+	}
+	b, err := cache.Open(blob)
 	if err != nil {
 		return nil, 0, f.fail("open", err)
 	}
@@ -102,6 +106,7 @@ func (h *fileHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.Rea
 	defer end()
 	n, err := h.blob.ReadAt(c, dest, off)
 	if err != nil && !errors.Is(err, io.EOF) {
+		h.f.dir.t.deny(err)
 		return nil, h.f.fail("read", err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0

@@ -105,6 +105,9 @@ func (m *Mount) Refresh(ctx context.Context) error {
 	m.forgetFailures()
 	var errs []error
 	for _, r := range m.catalog.allRepos() {
+		for _, t := range r.allTrees() {
+			t.allow()
+		}
 		if !r.isShown() {
 			continue
 		}

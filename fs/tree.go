@@ -68,7 +68,8 @@ type tree struct {
 type treeStatus struct {
 	revision string // what "" stands for
 	polledAt time.Time
-	err      error
+	err      error   // of the last look
+	denied   failure // the last refusal to give any content
 }
 
 func newTree(r *repo, name string) *tree {
@@ -148,6 +149,34 @@ func (t *tree) looked(err error) {
 	if err == nil {
 		t.status.polledAt = time.Now()
 	}
+}
+
+// deny notes that the Hub gives no content of the repository to this user, which
+// it says for each file anew.
+func (t *tree) deny(err error) {
+	if !errors.Is(err, hub.ErrGatedRepo) && !errors.Is(err, hub.ErrDisabledRepo) && !errors.Is(err, hub.ErrUnauthorized) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status.denied = failure{err, time.Now().Add(rememberRefusal)}
+}
+
+// denied is the error of a refusal that is a moment ago, or nil.
+func (t *tree) denied() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Now().Before(t.status.denied.until) {
+		return t.status.denied.err
+	}
+	return nil
+}
+
+// allow forgets a refusal.
+func (t *tree) allow() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status.denied = failure{}
 }
 
 // dir gives the directory at p in the snapshot s, from what is shown if that is
