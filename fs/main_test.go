@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,10 @@ func daemon(config string) int {
 	}
 	go func() {
 		m.Wait() // unmounted by the test
+		if left := leftovers(); left != "" {
+			fmt.Fprintln(os.Stderr, "still running after the end:\n"+left)
+			os.Exit(3)
+		}
 		os.Exit(0)
 	}()
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
@@ -92,6 +97,18 @@ func daemon(config string) int {
 		}
 	}
 	return exit(syscall.Unmount(cfg.Dir, syscall.MNT_DETACH)) // the test is gone
+}
+
+// leftovers are the goroutines that the mount has started and not ended.
+func leftovers() string {
+	buf := make([]byte, 1<<20)
+	var left []string
+	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(g, "created by github.com/hubfs/hubfs/fs.") && !strings.Contains(g, "fs.daemon") {
+			left = append(left, g)
+		}
+	}
+	return strings.Join(left, "\n\n")
 }
 
 func exit(err error) int {
@@ -142,6 +159,8 @@ func obey(m *Mount, c command) answer {
 		err = m.Refresh(ctx)
 	case "wait":
 		err = m.WaitCommit(ctx, c.Path, c.Commit)
+	case "unmount":
+		err = m.Unmount()
 	default:
 		err = errors.New("no such command")
 	}

@@ -1,0 +1,125 @@
+package fs
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubfs/hubfs/hub/hubtest"
+	"github.com/hubfs/hubfs/hub/localhub"
+)
+
+// manyFiles makes a repository of folders with files each.
+func manyFiles(t testing.TB, s *hubtest.Server, folders, files int) {
+	t.Helper()
+	if err := s.Hub.CreateRepo("dataset", "alice/many", localhub.RepoOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	content := []byte("x")
+	var ops []localhub.Operation
+	for i := range folders {
+		for j := range files {
+			ops = append(ops, localhub.Operation{Kind: localhub.OpAdd, Path: fmt.Sprintf("%04d/%05d.txt", i, j), Content: content})
+		}
+	}
+	if _, err := s.Hub.Commit("dataset", "alice/many", "main", localhub.CommitInput{Title: "many", Operations: ops}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func countFiles(t testing.TB, dir string) (n int) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			n++
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+// Mounting and listing 100,000 files in 100 folders costs one request for each
+// thousand entries, and five; to notice a change of one file, five at most.
+func TestCostOfManyFiles(t *testing.T) {
+	const folders, files = 100, 1000
+	s := hubtest.New(t)
+	manyFiles(t, s, folders, files)
+	s.Hub.ResetCounts()
+	m := mount(t, s, "datasets/alice/many")
+	if n := s.Hub.Counts().API; n > 2 {
+		t.Errorf("mounting took %d requests: %v", n, s.Hub.Requests())
+	}
+	began := time.Now()
+	if n := countFiles(t, m.path()); n != folders*files+1 {
+		t.Errorf("the mount has %d files", n)
+	}
+	t.Logf("listed in %v", time.Since(began))
+	if n, most := s.Hub.Counts().API, (folders*files+folders+1+999)/1000+5; n > most {
+		t.Errorf("mounting and listing took %d requests, want at most %d", n, most)
+	}
+	s.Hub.ResetCounts()
+	if n := countFiles(t, m.path()); n != folders*files+1 {
+		t.Errorf("the mount has %d files", n)
+	}
+	if n := s.Hub.Counts().API; n > 0 {
+		t.Errorf("listing again took %d requests", n)
+	}
+	oid, err := s.Hub.Commit("dataset", "alice/many", "main", localhub.CommitInput{
+		Title: "one", Operations: []localhub.Operation{add("0050/00500.txt", "changed")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Hub.ResetCounts()
+	m.refresh()
+	wantContent(t, m.path("0050/00500.txt"), "changed")
+	wantXattr(t, m.path(), "user.hub.commit", oid)
+	if n := s.Hub.Counts().API; n > 5 {
+		t.Errorf("noticing a change of one file took %d requests: %v", n, s.Hub.Requests())
+	}
+	m.unmount()
+	s.Hub.ResetCounts()
+	m = mount(t, s, "datasets/alice/many", func(c *daemonConfig) { c.CacheDir = m.cfg.CacheDir })
+	if n := countFiles(t, m.path()); n != folders*files+1 {
+		t.Errorf("the mount has %d files", n)
+	}
+	if n := s.Hub.Counts().API; n > 2 {
+		t.Errorf("mounting and listing again took %d requests: %v", n, s.Hub.Requests())
+	}
+}
+
+// One folder may have 100,000 entries.
+func TestLargeFolder(t *testing.T) {
+	const files = 100_000
+	s := hubtest.New(t)
+	manyFiles(t, s, 1, files)
+	s.Hub.ResetCounts()
+	m := mount(t, s, "datasets/alice/many")
+	began := time.Now()
+	entries, err := os.ReadDir(m.path("0000"))
+	if err != nil || len(entries) != files || !slices.IsSortedFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) }) {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+	t.Logf("listed in %v", time.Since(began))
+	for _, i := range []int{0, 1, files / 2, files - 1} {
+		wantContent(t, m.path("0000", entries[i].Name()), "x")
+	}
+	if n, most := s.Hub.Counts().API, files/1000+6; n > most {
+		t.Errorf("it took %d requests, want at most %d", n, most)
+	}
+	began = time.Now()
+	m.wait("", commit(t, s, "dataset", "alice/many", "main", map[string]string{"0000/new": "new", "0000/00000.txt": deleted}))
+	t.Logf("moved in %v", time.Since(began))
+	wantContent(t, m.path("0000/new"), "new")
+	if n := len(names(t, m.path("0000"))); n != files {
+		t.Errorf("%d entries after a move", n)
+	}
+}
