@@ -35,6 +35,16 @@
 // What a server sends is not trusted: ids, hashes, paths and lengths are checked
 // before a caller sees them, and sizes of answers are bounded.
 //
+// # Writing
+//
+// All changes are commits. [Client.CreateCommit] takes operations whose content is
+// read from where it is, as often as needed, and never held as a whole; what a
+// folder or a single file needs, [Client.UploadFolder] and [Client.UploadFile] do.
+// How far an addition is on its way is in its [AddState], which a caller can keep:
+// after a crash the next call sends neither objects nor parts again that the
+// server has. A commit itself is never sent twice: where it isn't known whether it
+// landed, the error is [ErrAmbiguousCommit].
+//
 // # State and locks
 //
 // A client holds, in memory only: connections, what is left of the quota
@@ -43,7 +53,11 @@
 // content of its file (fileToken.mu). None of these locks is held while waiting
 // for the network or for another lock, so they have no order. Nothing is left
 // when the process dies; a request that was under way may or may not have
-// reached the server, which for a commit [Client.FindCommit] tells.
+// reached the server, which for a commit [Client.FindCommit] tells. A call that
+// uploads has locks of its own: uploader.mu is held over the caller's Checkpoint,
+// tracker.mu over its Progress, and uploadPart.mu and those of bodies over reads of
+// the caller's content; of these only tracker.mu is taken under another. The
+// content of files that are copied is in a temporary file without a name.
 //
 // [CacheDir] is the exception: it is the folder that the official client and
 // others keep on disk, and says itself what is true of it after a crash.
