@@ -54,10 +54,11 @@
 // for the network or for another lock, so they have no order. Nothing is left
 // when the process dies; a request that was under way may or may not have
 // reached the server, which for a commit [Client.FindCommit] tells. A call that
-// uploads has locks of its own: uploader.mu is held over the caller's Checkpoint,
-// tracker.mu over its Progress, and uploadPart.mu and those of bodies over reads of
-// the caller's content; of these only tracker.mu is taken under another. The
-// content of files that are copied is in a temporary file without a name.
+// uploads has locks of its own, in this order: that of a body being sent
+// (commitReader.mu, partReader.mu; over reads of the caller's content),
+// uploadPart.mu, tracker.mu (over the caller's Progress); uploader.mu (over its
+// Checkpoint) stands alone. The content of files that are copied is in a temporary
+// file without a name.
 //
 // [CacheDir] is the exception: it is the folder that the official client and
 // others keep on disk, and says itself what is true of it after a crash.
