@@ -9,10 +9,13 @@
 //
 //	partial/<2 hex>/<hash>.data   sparse file of the blob's full size
 //	partial/<2 hex>/<hash>.map    journal of the ranges that are there
-//	listings/<2 hex>/<hash>       folders, by Git tree id or commit
-//	records/<kind>/<2 hex>/<hash> small JSON values: refs, repository info
+//	whole/<2 hex>/<hash>          verified blobs that the shared cache doesn't take
+//	listings/<2 hex>/<key>        folders, by Git tree id or commit
+//	records/<kind>/<2 hex>/<key>  small JSON values: refs, repository info
 //	ledger                        what hubfs made in the shared cache, what it
 //	                              verified, what was used when
+//
+// Where no disk takes a blob, reads are served past it.
 //
 // # States of a blob
 //
@@ -44,15 +47,23 @@
 // A partial file belongs to the process that holds the lock (flock) on its data
 // file. Another process that wants the same blob meanwhile works in a private
 // file without a name, so neither ever waits for the other; before each fetch it
-// looks whether the blob has appeared in the shared cache. The ledger is shared:
-// an append-only log that every process follows.
+// looks whether the blob has appeared in the shared cache. A whole blob is locked,
+// shared, while it is open, so that no process evicts what another one reads. On
+// file systems without locks a folder of one's own for each process is safer.
+// The ledger is shared: an append-only log that every process follows.
+//
+// Eviction takes only what the ledger says hubfs made, and of that no blob that
+// is open, that has a link of somebody else, or that is part of a commit which a
+// ref of somebody else names: links first, then the blob.
 //
 // # Lock order
 //
-// Cache.mu, then core.mu, then the locks inside ledger, rangeFile and
-// readahead, which take none of ours. None is held across network or disk I/O,
-// with two exceptions that are only ever about one small append: the journal of
-// a partial file and the ledger.
+// Cache.mu, then core.mu, then those of partialFile, ledger, limiter and
+// blobIndex, then those of ownDir and workers. None is held across network or
+// disk I/O, except for the appending to the journal of a partial file, for the
+// appending to and reading of the ledger, and for opening the folder.
+// refMover.turn is taken before all of them and across I/O; it is a channel, so
+// that who waits can leave.
 //
 // # After the process dies at any line
 //

@@ -107,6 +107,7 @@ type evictable struct {
 // shrink evicts until at most target bytes are kept, if more than limit are.
 func (c *Cache) shrink(ctx context.Context, limit, target int64) (PruneResult, error) {
 	var r PruneResult
+	c.dir.sweep()
 	items := c.evictables()
 	for _, it := range items {
 		r.Kept += it.size

@@ -10,11 +10,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hubfs/hubfs/hub"
 )
+
+const tempPrefix = ".tmp-"
 
 // ownDir is hubfs's own folder. Names are relative to it, with slashes. What
 // root makes in a user's folder belongs to that user, as in the shared cache; and
@@ -133,7 +136,7 @@ func (d *ownDir) open(name string, flag int, mode fs.FileMode) (*os.File, error)
 func (d *ownDir) temp(name string) (*os.File, string, error) {
 	var b [6]byte
 	_, _ = rand.Read(b[:]) // never fails
-	tmp := path.Join(path.Dir(name), ".tmp-"+hex.EncodeToString(b[:]))
+	tmp := path.Join(path.Dir(name), tempPrefix+hex.EncodeToString(b[:]))
 	f, err := d.open(tmp, os.O_RDWR|os.O_CREATE, 0o600)
 	return f, tmp, err
 }
@@ -211,6 +214,15 @@ func (d *ownDir) walk(sub string) iter.Seq2[string, fs.FileInfo] {
 			}
 			return nil
 		})
+	}
+}
+
+// sweep removes what killed processes have left unfinished.
+func (d *ownDir) sweep() {
+	for name, fi := range d.walk(".") {
+		if strings.HasPrefix(path.Base(name), tempPrefix) && time.Since(fi.ModTime()) > 24*time.Hour {
+			d.remove(name)
+		}
 	}
 }
 

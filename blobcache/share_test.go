@@ -1,6 +1,7 @@
 package blobcache
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -101,6 +102,34 @@ func TestBlobOfOthersIsVerifiedOnce(t *testing.T) {
 	}
 	if n := h.requests.Load() + h.resolves.Load(); n != 0 {
 		t.Errorf("%d requests for what is here", n)
+	}
+}
+
+func TestReaderLeavesVerification(t *testing.T) {
+	h := newFakeHub(t)
+	c := newTestCache(t, h)
+	data := random(48<<20, 29)
+	f := h.lfs("f", data)
+	c.plant(f, data)
+	b := c.open(f)
+	defer b.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.ReadAt(ctx, make([]byte, 10), 0); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if _, ok := b.LocalPath(); ok && c.Stats().Verified == 0 {
+		t.Fatal("used before it was verified")
+	}
+	if err := b.Locate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := b.LocalPath(); !ok || p != c.blob(f) {
+		t.Fatal(p, ok)
+	}
+	wantAt(t, b, data, 40<<20, 100)
+	if s := c.Stats(); s.Verified != 1 || s.VerifiedBytes != f.Size || s.Verifying != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

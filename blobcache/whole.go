@@ -113,11 +113,11 @@ func (k *core) use(ctx context.Context, path string) bool {
 // becomeWhole makes every read go to file from now on. It takes over the
 // caller's share of it.
 func (k *core) becomeWhole(file *sharedFile, path string) {
-	k.mu.Lock()
-	data := k.data
 	// Eviction by another process leaves a locked file alone. One of a file system
 	// without locks is readable still, after it lost its name.
 	_ = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	k.mu.Lock()
+	data := k.data
 	if k.err != nil || k.whole != nil {
 		k.mu.Unlock()
 		file.release()
