@@ -96,6 +96,7 @@ type fileHandle struct {
 
 var (
 	_ fs.FileReader   = (*fileHandle)(nil)
+	_ fs.FileFsyncer  = (*fileHandle)(nil)
 	_ fs.FileReleaser = (*fileHandle)(nil)
 )
 
@@ -111,6 +112,9 @@ func (h *fileHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.Rea
 	}
 	return fuse.ReadResultData(dest[:n]), 0
 }
+
+// Fsync has nothing to do, and says so.
+func (h *fileHandle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
 
 // Release ends the handle. Nobody hears of an error.
 func (h *fileHandle) Release(context.Context) syscall.Errno {

@@ -102,6 +102,7 @@ var (
 	_ fs.FileReaddirenter = (*upperHandle)(nil)
 	_ fs.FileLookuper     = (*upperHandle)(nil)
 	_ fs.FileSeekdirer    = (*upperHandle)(nil)
+	_ fs.FileFsyncdirer   = (*upperHandle)(nil)
 )
 
 // Readdirent returns the next entry, nil at the end.
@@ -152,6 +153,9 @@ func (h *upperHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	h.pos = int(off)
 	return 0
 }
+
+// Fsyncdir has nothing to do, and says so.
+func (h *upperHandle) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
 
 // linkNode is a symbolic link.
 type linkNode struct {

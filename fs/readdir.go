@@ -23,6 +23,7 @@ var (
 	_ fs.FileReaddirenter = (*dirHandle)(nil)
 	_ fs.FileLookuper     = (*dirHandle)(nil)
 	_ fs.FileSeekdirer    = (*dirHandle)(nil)
+	_ fs.FileFsyncdirer   = (*dirHandle)(nil)
 )
 
 const dots = 2 // "." and ".."
@@ -94,6 +95,9 @@ func (h *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	h.pos = int(off)
 	return 0
 }
+
+// Fsyncdir has nothing to do, and says so.
+func (h *dirHandle) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
 
 func parentIno(n *fs.Inode) uint64 {
 	if _, parent := n.Parent(); parent != nil {
