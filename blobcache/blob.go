@@ -65,7 +65,8 @@ func (b *Blob) Cached() int64 {
 // see Locate. Nobody may write to it. It may be evicted after Close.
 func (b *Blob) LocalPath() (string, bool) { return b.core.localPath() }
 
-// Fetch makes the content whole and verified.
+// Fetch makes the content whole and verified, and gives it its name in the shared
+// cache as far as that can be.
 func (b *Blob) Fetch(ctx context.Context) error {
 	if b.closed.Load() {
 		return ErrClosed

@@ -422,13 +422,13 @@ func (k *core) fetchAll(ctx context.Context, b *Blob) error {
 			defer k.mu.Unlock()
 			return k.noDisk
 		case s.end == k.key.size:
-			return k.awaitVerdict(ctx)
+			return k.awaitVerdict(ctx, b)
 		}
 	}
 }
 
-// awaitVerdict waits until a complete content is verified.
-func (k *core) awaitVerdict(ctx context.Context) error {
+// awaitVerdict waits until a complete content is verified, and has its name.
+func (k *core) awaitVerdict(ctx context.Context, b *Blob) error {
 	for {
 		k.mu.Lock()
 		ch, err, whole, hashing := k.changed, k.err, k.whole != nil || k.mem != nil, k.hashing
@@ -441,6 +441,7 @@ func (k *core) awaitVerdict(ctx context.Context) error {
 		case err != nil:
 			return err
 		case whole:
+			k.place(ctx, b)
 			return nil
 		case !hashing:
 			return fmt.Errorf("content can't be verified: %w", hub.ErrUnavailable)
