@@ -1,0 +1,290 @@
+package writeback
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hubfs/hubfs/blobcache"
+	"github.com/hubfs/hubfs/hub"
+)
+
+// ErrClosed is the use of a Branch after Close.
+var ErrClosed = errors.New("the branch is closed")
+
+// ErrInUse is a journal that another mount has open.
+var ErrInUse = errors.New("another mount is writing to this branch")
+
+const (
+	dataDir  = "data"
+	asideDir = "aside"
+	// branchesDir holds the folders of all journals, below Options.StateDir.
+	branchesDir = "branches"
+)
+
+// Key says whose changes these are, and where they go.
+type Key struct {
+	Endpoint string   `json:"endpoint"`
+	User     string   `json:"user"` // "" if anonymous
+	Repo     hub.Repo `json:"-"`
+	Branch   string   `json:"branch"` // as the Hub names it
+}
+
+// keyFile is the content of key.json.
+type keyFile struct {
+	Key
+	Type string `json:"type"`
+	ID   string `json:"repo"`
+}
+
+// dir is the name of the key's folder.
+func (k Key) dir() string {
+	h := sha256.New()
+	for _, s := range []string{k.Endpoint, k.User, string(k.Repo.Type), k.Repo.ID, k.Branch} {
+		fmt.Fprintf(h, "%d %s ", len(s), s)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Options configure a Branch. Those that are set must all be.
+type Options struct {
+	StateDir string // of all journals
+	Tree     Tree   // of the branch, as it is shown first
+	// Blob opens content that the Hub has. It shouldn't need the network.
+	Blob   func(blobcache.File) (Blob, error)
+	Logger *slog.Logger // nil is silent
+}
+
+// A Branch is a writable view of a branch of the Hub. It is safe for concurrent use.
+type Branch struct {
+	key  Key
+	opts Options
+	log  *slog.Logger
+	now  func() time.Time
+
+	disk      disk
+	journal   *journal
+	attrs     *attrStore
+	lock      *flock.Flock // nil in tests that have no folder
+	index     *index
+	recovered Recovered
+
+	mu     sync.RWMutex // see the package comment
+	tree   Tree
+	root   *node
+	inodes map[uint64]*inode // those that the log knows
+	closed bool
+
+	ended   atomic.Bool   // closed, for those that don't hold mu
+	nextID  atomic.Uint64 // of inodes and layers
+	sweeper sweeper
+	stop    context.CancelFunc
+	group   errgroup.Group
+}
+
+// Open opens the changes of a key, and takes over what a mount before has left.
+// ErrInUse means that one is still alive, ErrFormat that it was a newer hubfs.
+func Open(ctx context.Context, key Key, opts Options) (*Branch, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	dir := filepath.Join(opts.StateDir, branchesDir, key.dir())
+	if err := os.MkdirAll(filepath.Join(dir, asideDir), 0o700); err != nil {
+		return nil, fmt.Errorf("staged changes: %w", err)
+	}
+	if inMemory(dir) {
+		opts.Logger.Warn("staged changes are kept in memory: they are lost when the machine stops", "dir", dir)
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if ok, err := lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("staged changes: %w", err)
+	} else if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrInUse, key.Repo)
+	}
+	b, err := openLocked(ctx, dir, key, opts)
+	if err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	b.lock = lock
+	return b, nil
+}
+
+func openLocked(ctx context.Context, dir string, key Key, opts Options) (*Branch, error) {
+	if err := writeKey(dir, key); err != nil {
+		return nil, err
+	}
+	x, err := openIndex(dir, opts.Logger)
+	if err != nil {
+		return nil, fmt.Errorf("staged changes: %w", err)
+	}
+	b, err := openDisk(ctx, osDisk{dir}, bootID(), x, key, opts)
+	if err != nil {
+		return nil, errors.Join(err, x.close())
+	}
+	return b, nil
+}
+
+// writeKey notes whose folder this is; the name of the folder doesn't tell.
+func writeKey(dir string, key Key) error {
+	name := filepath.Join(dir, "key.json")
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	data, err := json.Marshal(keyFile{key, string(key.Repo.Type), key.Repo.ID})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name+".new", append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// openDisk opens a journal on a disk whose lock is held.
+func openDisk(ctx context.Context, d disk, boot string, x *index, key Key, opts Options) (*Branch, error) {
+	b := &Branch{
+		key: key, opts: opts, log: opts.Logger, now: time.Now,
+		disk: d, index: x, attrs: &attrStore{index: x, recent: make(map[string]*attr)},
+		tree: opts.Tree, root: &node{}, inodes: make(map[uint64]*inode),
+	}
+	b.sweeper.stacks = make(map[*inode]bool)
+	b.journal = &journal{disk: d, boot: boot, snapshot: b.snapshot}
+	if err := b.recover(); err != nil {
+		return nil, fmt.Errorf("staged changes of %s: %w", key.Repo, err)
+	}
+	if err := b.SetTree(ctx, opts.Tree); err != nil {
+		return nil, errors.Join(err, b.journal.close())
+	}
+	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+	b.group.Go(func() error { b.sweep(ctx); return nil })
+	return b, nil
+}
+
+// Close makes everything durable and lets go of the journal. Handles that are
+// still open fail afterwards.
+func (b *Branch) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return ErrClosed
+	}
+	b.closed = true
+	b.ended.Store(true)
+	inodes := make([]*inode, 0, len(b.inodes))
+	for _, ino := range b.inodes {
+		inodes = append(inodes, ino)
+	}
+	b.mu.Unlock()
+	b.stop()
+	err := b.group.Wait()
+	for _, ino := range inodes {
+		err = errors.Join(err, ino.syncContent())
+	}
+	err = errors.Join(err, b.journal.sync())
+	if err == nil {
+		b.removeDoomed()
+	}
+	err = errors.Join(err, b.journal.close(), b.index.close())
+	if b.lock != nil {
+		err = errors.Join(err, b.lock.Unlock())
+	}
+	return err
+}
+
+// newInode makes an inode of what the Hub has; nil is nothing.
+func (b *Branch) newInode(source *Source) *inode {
+	ino := &inode{b: b, id: b.nextID.Add(1)}
+	if source != nil {
+		ino.blob = b.blob(*source)
+		ino.size = source.Size
+	}
+	return ino
+}
+
+// source is where the content of a file of the Hub's tree can be had. It requires mu.
+func (b *Branch) source(path string, e *blobcache.Entry) *Source {
+	return &Source{Hash: e.Hash(), Size: e.Size, Commit: b.tree.Commit(), Path: path}
+}
+
+func (b *Branch) blob(s Source) *sharedBlob {
+	return &sharedBlob{source: s, from: func(s Source) (Blob, error) {
+		return b.opts.Blob(blobcache.File{Repo: b.key.Repo, Commit: s.Commit, Path: s.Path, Hash: s.Hash, Size: s.Size})
+	}}
+}
+
+// newLayer makes the file of a layer, open for the caller: it calls unref.
+func (b *Branch) newLayer(below, size int64) (*layer, error) {
+	l := &layer{id: b.nextID.Add(1), below: below, disk: b.disk, refs: 1}
+	f, err := b.disk.Open("stage create", dataName(l.id), true)
+	if err != nil {
+		return nil, fmt.Errorf("staging: %w", err)
+	}
+	l.f = f
+	b.sweeper.created.Add(1)
+	if size > 0 {
+		err = f.Truncate("stage size", size)
+	}
+	if err != nil {
+		l.unref()
+		b.discard(l)
+		return nil, fmt.Errorf("staging: %w", err)
+	}
+	return l, nil
+}
+
+// discard removes the file of a layer that the log has never known.
+func (b *Branch) discard(l *layer) {
+	if err := b.disk.Remove("stage undo", dataName(l.id)); err != nil {
+		b.log.Debug("a staged file that isn't needed stays until the next start", "file", dataName(l.id), "error", err)
+	}
+}
+
+// release gives up the content of an inode that has neither name nor handles. It requires mu.
+func (b *Branch) release(ino *inode) {
+	ino.mu.Lock()
+	defer ino.mu.Unlock()
+	if ino.dropped {
+		return
+	}
+	ino.dropped = true
+	delete(b.inodes, ino.id)
+	b.doom(ino.layers...)
+}
+
+// snapshot is everything that the log must hold.
+func (b *Branch) snapshot() []put {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var puts []put
+	for _, ino := range b.inodes {
+		ino.mu.RLock()
+		if ino.logged {
+			puts = append(puts, ino.full()...)
+		}
+		ino.mu.RUnlock()
+	}
+	b.root.all(func(path string, n *node) {
+		if n.kind == kindNone {
+			return
+		}
+		r := &nodeRec{Path: path, Kind: n.kind, Was: n.was, Fail: n.fail, Since: n.since.UnixNano()}
+		if n.kind == kindFile {
+			r.Inode = n.ino.id
+		}
+		puts = append(puts, put{Node: r})
+	})
+	return append(puts, b.attrs.records()...)
+}

@@ -1,0 +1,406 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hubfs/hubfs/blobcache"
+)
+
+// A File is an open handle. It stays with its file when that is renamed, removed,
+// or changed by others on the Hub. It is safe for concurrent use.
+type File struct {
+	b        *Branch
+	ino      *inode
+	writable bool
+	release  func() error
+}
+
+// OpenFile opens a file: flag is of O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL,
+// O_TRUNC, O_APPEND. A new file gets mode, its permission bits. Errors are
+// syscall.Errno or those of the tree.
+func (b *Branch) OpenFile(ctx context.Context, path string, flag int, mode os.FileMode) (*File, error) {
+	writable := flag&(os.O_WRONLY|os.O_RDWR) != 0
+	var f *File
+	err := b.again(ctx, func(tree Tree) error {
+		found, err := b.gather(ctx, tree, path)
+		if err != nil {
+			return err
+		}
+		c, err := b.begin(tree)
+		if err != nil {
+			return err
+		}
+		defer b.mu.Unlock()
+		e, ok, err := b.exists(path, found)
+		switch {
+		case err != nil:
+			return err
+		case ok && flag&os.O_CREATE != 0 && flag&os.O_EXCL != 0:
+			return pathError(path, syscall.EEXIST)
+		case ok && e.Dir:
+			return pathError(path, syscall.EISDIR)
+		case !ok && flag&os.O_CREATE == 0:
+			return notExist(path)
+		}
+		var ino *inode
+		if ok {
+			ino, err = b.openExisting(path, found[path], writable && flag&os.O_TRUNC != 0)
+		} else {
+			ino, err = b.create(c, path, found, mode)
+		}
+		if err != nil {
+			return err
+		}
+		f = b.handle(ino, writable, flag&os.O_APPEND != 0)
+		return nil
+	})
+	return f, err
+}
+
+// create makes an empty file. It requires mu.
+func (b *Branch) create(c *change, path string, found bases, mode os.FileMode) (*inode, error) {
+	if err := checkName(path); err != nil {
+		return nil, err
+	}
+	if err := b.folderOf(path, found); err != nil {
+		return nil, err
+	}
+	ino := b.newInode(nil)
+	l, err := b.newLayer(0, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer l.unref()
+	ino.mu.Lock()
+	defer ino.mu.Unlock()
+	ino.layers, ino.dirty, ino.logged = []*layer{l}, true, true
+	ino.mode, ino.mtime = uint32(mode.Perm()), b.now()
+	c.forgetAttr(path)
+	c.puts = append(c.puts, ino.record()...)
+	c.set(path, state{kind: kindFile, was: b.was(path, found), since: b.stateAt(path).since}, ino)
+	if err := c.commit(); err != nil {
+		b.discard(l)
+		return nil, err
+	}
+	b.inodes[ino.id] = ino
+	return ino, nil
+}
+
+// openExisting gives the inode of a file. It requires mu.
+func (b *Branch) openExisting(path string, base *blobcache.Entry, truncate bool) (*inode, error) {
+	n := b.root.make(path)
+	ino := n.ino
+	if ino == nil { // so it is as the Hub has it
+		ino = b.newInode(b.source(path, base))
+		ino.opened = wasOf(base)
+		ino.node, n.ino = n, ino
+	}
+	if !truncate {
+		return ino, nil
+	}
+	ino.mu.Lock()
+	defer ino.mu.Unlock()
+	var err error
+	switch {
+	case ino.size == 0 && ino.syncErr == nil:
+		// Nothing changes.
+	case len(ino.layers) == 0:
+		err = b.stage(ino, 0)
+	default:
+		err = ino.replace()
+	}
+	if err != nil && ino.handles == 0 && n.kind == kindNone {
+		n.ino, ino.node = nil, nil
+		n.prune()
+	}
+	return ino, err
+}
+
+// stage gives an inode that is as the Hub has it a layer, of which size bytes show
+// what is below. It requires mu and the inode's mu.
+func (b *Branch) stage(ino *inode, size int64) error {
+	if b.closed {
+		return ErrClosed
+	}
+	l, err := b.newLayer(size, size)
+	if err != nil {
+		return err
+	}
+	defer l.unref()
+	old, oldSize, logged := ino.blob, ino.size, ino.logged
+	ino.layers, ino.size, ino.dirty = []*layer{l}, size, true
+	if size == 0 {
+		ino.blob = nil
+	}
+	c := &change{b: b}
+	n := ino.node
+	if n != nil {
+		ino.logged = true
+		if n.kind == kindNone {
+			path := n.path()
+			if a := b.attrs.get(path); a != nil && ino.opened != nil && a.Hash == ino.opened.Hash {
+				ino.mode = a.Mode
+			}
+			c.set(path, state{kind: kindFile, was: ino.opened}, ino)
+		}
+		c.puts = append(ino.record(), c.puts...)
+	}
+	if err := c.commit(); err != nil {
+		ino.layers, ino.blob, ino.size, ino.dirty, ino.logged = nil, old, oldSize, false, logged
+		b.discard(l)
+		return err
+	}
+	if n != nil {
+		b.inodes[ino.id] = ino
+	}
+	l.keep(ino.kept)
+	if size == 0 && ino.kept {
+		old.unref()
+	}
+	ino.ver++
+	ino.gen++
+	ino.mtime = b.now()
+	return nil
+}
+
+// handle makes a handle of an inode. It requires mu.
+func (b *Branch) handle(ino *inode, writable, appends bool) *File {
+	ino.handles++
+	if writable {
+		ino.writers++
+	}
+	ino.keep(true)
+	if writable && appends {
+		ino.mu.Lock()
+		ino.appends = true
+		ino.mu.Unlock()
+	}
+	f := &File{b: b, ino: ino, writable: writable}
+	f.release = sync.OnceValue(f.close)
+	return f
+}
+
+// change calls f with the inode's lock, when it can be changed.
+func (f *File) change(do func(*inode) error) error {
+	if !f.writable {
+		return syscall.EBADF
+	}
+	ino := f.ino
+	ino.mu.Lock()
+	staged := len(ino.layers) > 0
+	if staged {
+		defer ino.mu.Unlock()
+		return do(ino)
+	}
+	ino.mu.Unlock()
+
+	f.b.mu.Lock()
+	ino.mu.Lock()
+	defer ino.mu.Unlock()
+	var err error
+	if len(ino.layers) == 0 {
+		err = f.b.stage(ino, ino.size)
+	}
+	f.b.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return do(ino)
+}
+
+// ReadAt fills p from off; io.EOF is the end of the file. What isn't here is
+// fetched, until ctx ends.
+func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	return f.ino.readAt(ctx, p, off)
+}
+
+// WriteAt writes p at off. It never waits for the Hub. A full disk is ENOSPC, and
+// what was written until then counts.
+func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
+	err = f.change(func(ino *inode) error {
+		n, err = ino.write(p, off)
+		return err
+	})
+	return n, err
+}
+
+// size is the length at this moment.
+func (f *File) size() int64 {
+	f.ino.mu.RLock()
+	defer f.ino.mu.RUnlock()
+	return f.ino.size
+}
+
+// Truncate cuts the file, or makes it longer with zeros.
+func (f *File) Truncate(size int64) error {
+	if f.writable && size == f.size() {
+		return nil // no reason to stage it
+	}
+	return f.change(func(ino *inode) error {
+		switch size {
+		case ino.size:
+			return nil
+		case 0:
+			return ino.replace()
+		}
+		return ino.truncate(size)
+	})
+}
+
+// Zero makes n bytes at off zeros, where the file has them, and frees their space.
+func (f *File) Zero(off, n int64) error {
+	if f.writable && (n <= 0 || off >= f.size()) {
+		return nil
+	}
+	return f.change(func(ino *inode) error { return ino.zero(off, n) })
+}
+
+// Flush is for each close of a descriptor: what was written survives the death of
+// this process afterwards. That of a handle that can't write says nothing about
+// what others write.
+func (f *File) Flush() error {
+	f.ino.mu.Lock()
+	defer f.ino.mu.Unlock()
+	if !f.writable {
+		return f.ino.syncErr
+	}
+	return f.ino.flush()
+}
+
+// Fsync returns when what was written survives the death of the machine.
+func (f *File) Fsync() error { return f.ino.sync() }
+
+// Release ends the handle. What Flush hasn't seen yet, stores through a map for
+// example, is flushed; nobody may use the handle any more.
+func (f *File) Release() error { return f.release() }
+
+func (f *File) close() error {
+	b, ino := f.b, f.ino
+	var err error
+	if f.writable {
+		err = f.Flush()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ino.handles--
+	n := ino.node
+	if f.writable {
+		ino.writers--
+		if n != nil && n.kind == kindFile && n.parent != nil {
+			n.parent.active = b.now()
+		}
+	}
+	if ino.handles > 0 {
+		return err
+	}
+	ino.keep(false)
+	switch {
+	case n == nil:
+		b.release(ino)
+	case n.kind == kindNone:
+		n.ino, ino.node = nil, nil
+		n.prune()
+	}
+	return err
+}
+
+// Stat describes the file, without its name.
+func (f *File) Stat() Entry {
+	ino := f.ino
+	ino.mu.RLock()
+	defer ino.mu.RUnlock()
+	return Entry{Size: ino.size, Mode: ino.mode, MTime: ino.mtime, ID: ino.id, Local: len(ino.layers) > 0}
+}
+
+// Setattr are attributes to be set; nil ones stay.
+type Setattr struct {
+	Mode  *uint32 // permission bits
+	MTime *time.Time
+	Size  *int64
+}
+
+// Setattr changes attributes of the open file, also of one without a name.
+func (f *File) Setattr(ctx context.Context, a Setattr) error {
+	if a.Size != nil {
+		if err := f.Truncate(*a.Size); err != nil {
+			return err
+		}
+	}
+	if a.Mode == nil && a.MTime == nil {
+		return nil
+	}
+	f.b.mu.Lock()
+	n := f.ino.node
+	if n == nil || n.kind == kindFile {
+		defer f.b.mu.Unlock()
+		return f.ino.setattr(a)
+	}
+	path := n.path()
+	f.b.mu.Unlock()
+	return f.b.Setattr(ctx, path, a)
+}
+
+// setattr sets mode and time of an inode that the log knows, or that has no name.
+func (ino *inode) setattr(a Setattr) error {
+	ino.mu.Lock()
+	defer ino.mu.Unlock()
+	mode, mtime := ino.mode, ino.mtime
+	if a.Mode != nil {
+		ino.mode = *a.Mode & 0o7777
+	}
+	if a.MTime != nil {
+		ino.mtime = *a.MTime
+	}
+	if err := ino.log(); err != nil {
+		ino.mode, ino.mtime = mode, mtime
+		return err
+	}
+	return nil
+}
+
+// Setattr changes attributes of a path. Mode and time are no content: they are kept
+// here, for this path as long as the Hub has this content there.
+func (b *Branch) Setattr(ctx context.Context, path string, a Setattr) error {
+	if a.Size != nil {
+		f, err := b.OpenFile(ctx, path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		err = f.Truncate(*a.Size)
+		if err := errors.Join(err, f.Release()); err != nil {
+			return err
+		}
+	}
+	if a.Mode == nil && a.MTime == nil {
+		return nil
+	}
+	return b.again(ctx, func(tree Tree) error {
+		found, err := b.gather(ctx, tree, path)
+		if err != nil {
+			return err
+		}
+		c, err := b.begin(tree)
+		if err != nil {
+			return err
+		}
+		defer b.mu.Unlock()
+		e, err := b.look(path, found)
+		if err != nil {
+			return err
+		}
+		if n := b.root.find(path); n != nil && n.kind == kindFile {
+			return n.ino.setattr(a)
+		}
+		hash := attrDir
+		if !e.Dir {
+			hash = attrHash(found[path])
+		}
+		c.attr(path, b.attrs.get(path).with(hash, a))
+		return c.commit()
+	})
+}

@@ -1,0 +1,89 @@
+package writeback
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestPowerCutAtEveryStep lets the machine die at each change that a script makes
+// to the disk, once with nothing on it but what was fsynced, and with other luck.
+func TestPowerCutAtEveryStep(t *testing.T) {
+	r := scriptRig(t)
+	if _, _, err := script(r); err != nil {
+		t.Fatal(err)
+	}
+	total := r.disk.steps
+	seen := r.disk.seen
+	for _, step := range []string{
+		"stage create", "stage size", "stage write", "stage truncate", "stage punch", "stage sync", "stage dirsync", "stage remove",
+		"journal append", "journal sync", "journal dirsync", "rewrite create", "rewrite write", "rewrite sync", "rewrite append",
+		"rewrite rename", "merge truncate", "merge write",
+	} {
+		if seen[step] == 0 {
+			t.Errorf("the script has no step %q", step)
+		}
+	}
+	for at := 1; at <= total; at++ {
+		for luck := range 4 {
+			t.Run(fmt.Sprintf("%d/%d", at, luck), func(t *testing.T) { powerCut(t, at, luck) })
+		}
+	}
+}
+
+// scriptRig is a rig without a background, so that its steps are always the same.
+func scriptRig(t *testing.T) *rig {
+	r := newRig(t, base)
+	r.stop()
+	_ = r.group.Wait()
+	return r
+}
+
+func powerCut(t *testing.T, at, luck int) {
+	r := scriptRig(t)
+	start := r.disk.steps
+	step := ""
+	r.disk.fail = func(s string, n int) error {
+		if n-start >= at {
+			step = s
+			return errPower
+		}
+		return nil
+	}
+	promised, closed, _ := script(r)
+	var random *rand.Rand
+	if luck > 0 {
+		random = rand.New(rand.NewPCG(uint64(at), uint64(luck)))
+	}
+	r.disk = r.disk.powerCut(random)
+	r.boot = "boot 2"
+	r.Branch = nil
+	r.open(t)
+	got := r.walk(t)
+	rec := r.Recovered()
+	if rec.Damaged > 0 || len(rec.Lost) > 0 || len(rec.Aside) > 0 {
+		t.Errorf("at %q: recovered %+v", step, rec)
+	}
+	for path, want := range promised {
+		content, ok := got[path]
+		switch {
+		case want == nil && ok:
+			t.Errorf("at %q: %s is back", step, path)
+		case want != nil && !ok:
+			t.Errorf("at %q: %s is gone", step, path)
+		case want != nil && content != *want:
+			t.Errorf("at %q: %s was fsynced with %.50q and holds %.50q", step, path, *want, content)
+		}
+	}
+	for _, c := range r.Changes() {
+		path := c.Path
+		if c.Deleted || c.State == Failed || slices.Contains(closed[path], got[path]) {
+			continue
+		}
+		if of := r.root.find(path).ino; len(of.layers) == 0 {
+			continue // renamed, and as the Hub has it
+		}
+		t.Errorf("at %q: %s would be committed with %.50q, and was never closed so", step, path, got[path])
+	}
+}

@@ -1,0 +1,171 @@
+package writeback
+
+import (
+	"context"
+
+	"github.com/hubfs/hubfs/blobcache"
+)
+
+// SetTree shows the changes on top of another commit of the branch, which others or
+// a commit of ours have made. What others did to paths that are changed here is
+// found out now; see Options.OnConflict for what becomes of it. It asks for the folders that have
+// changes; on an error the tree stays what it was.
+func (b *Branch) SetTree(ctx context.Context, tree Tree) error {
+	lists := make(map[string]*blobcache.Listing)
+	for {
+		for _, dir := range b.foldersWithChanges(lists) {
+			l, err := baseList(ctx, tree, dir)
+			if err != nil {
+				return err
+			}
+			lists[dir] = l
+		}
+		done, err := b.trySetTree(tree, lists)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// foldersWithChanges are folders that aren't known yet and have nodes, or are deleted.
+func (b *Branch) foldersWithChanges(known map[string]*blobcache.Listing) []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var dirs []string
+	b.root.all(func(path string, n *node) {
+		if len(n.children) > 0 || n.kind == kindGone && n.was != nil && n.was.Dir {
+			if _, ok := known[path]; !ok {
+				dirs = append(dirs, path)
+			}
+		}
+	})
+	return dirs
+}
+
+func (b *Branch) trySetTree(tree Tree, lists map[string]*blobcache.Listing) (done bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := &reconciler{change: &change{b: b}, lists: lists, complete: true}
+	r.node("", b.root)
+	if !r.complete {
+		return false, nil // a change came in between
+	}
+	if err := r.commit(); err != nil {
+		return false, err
+	}
+	b.tree = tree
+	return true, nil
+}
+
+// A reconciler compares what is changed here with a tree of the Hub. Branch.mu is held.
+type reconciler struct {
+	*change
+	lists    map[string]*blobcache.Listing
+	complete bool
+}
+
+// node sees to a node and those below it, and says whether anything visible of ours is there.
+func (r *reconciler) node(path string, n *node) (alive bool) {
+	gone := false // something below is deleted
+	for name, child := range n.children {
+		alive = r.node(join(path, name), child) || alive
+		gone = gone || child.kind == kindGone
+	}
+	if n.parent == nil {
+		return alive
+	}
+	dir, name := split(path)
+	l, ok := r.lists[dir]
+	if !ok {
+		r.complete = false
+		return alive
+	}
+	e, _ := l.Find(name)
+	switch n.kind {
+	case kindNone:
+		r.clean(path, n, e, alive)
+	case kindFile:
+		r.file(n, e)
+		return true
+	case kindGone:
+		r.gone(path, n, e)
+	case kindDir:
+		r.dir(path, n, e, alive || gone)
+		return true
+	}
+	return alive
+}
+
+// clean sees to a path that has nothing of ours but open handles, and what is below.
+func (r *reconciler) clean(path string, n *node, e *blobcache.Entry, alive bool) {
+	if ino := n.ino; ino != nil && ino.writers == 0 && !ino.opened.same(wasOf(e)) {
+		r.do(func() {
+			ino.node, n.ino = nil, nil // handles stay with what they opened
+			n.prune()
+		})
+	}
+	if alive && (e == nil || !e.Dir) {
+		r.set(path, state{kind: kindDir, was: &Was{Dir: true}}, nil)
+		r.theirs(path, &Was{Dir: true}, e)
+	}
+}
+
+// file sees to a file of ours.
+func (r *reconciler) file(n *node, e *blobcache.Entry) {
+	now := wasOf(e)
+	if n.was.same(now) {
+		r.do(func() { n.theirs = nil })
+		return
+	}
+	r.do(func() { n.theirs = &conflict{now} })
+}
+
+// gone sees to a path that was deleted here.
+func (r *reconciler) gone(path string, n *node, e *blobcache.Entry) {
+	switch now := wasOf(e); {
+	case e == nil:
+		r.set(path, state{}, nil)
+	case !n.was.same(now):
+		r.do(func() { n.theirs = &conflict{now} })
+	case e.Dir && !r.allGone(path, n):
+		r.set(path, state{}, nil) // others have put something in it
+	default:
+		r.do(func() { n.theirs = nil })
+	}
+}
+
+// allGone says whether everything that the Hub has in a folder was deleted here.
+func (r *reconciler) allGone(path string, n *node) bool {
+	l, ok := r.lists[path]
+	if !ok {
+		r.complete = false
+		return true
+	}
+	for _, e := range l.Entries {
+		if child := n.children[e.Name]; child == nil || child.kind == kindNone {
+			return false
+		}
+	}
+	return true
+}
+
+// dir sees to a folder of ours; used says that something is in it or was.
+func (r *reconciler) dir(path string, n *node, e *blobcache.Entry, used bool) {
+	switch {
+	case e != nil && e.Dir && !used:
+		r.set(path, state{}, nil) // the Hub has it, too
+	case e == nil && n.was != nil:
+		st := n.state
+		st.was = nil
+		r.set(path, st, nil)
+	default:
+		r.theirs(path, n.was, e)
+	}
+}
+
+// theirs notes whether others have put a file where a folder of ours is.
+func (r *reconciler) theirs(path string, was *Was, e *blobcache.Entry) {
+	if now := wasOf(e); now.file() && !was.same(now) {
+		r.do(func() { r.b.root.make(path).theirs = &conflict{now} })
+	}
+}
