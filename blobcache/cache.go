@@ -23,7 +23,7 @@ var ErrClosed = errors.New("cache is closed")
 type Options struct {
 	Hub      *hub.Client
 	CacheDir string // huggingface_hub's HF_HUB_CACHE
-	Dir      string // hubfs's own folder; "" is "hubfs" beside CacheDir
+	Dir      string // hubfs's own folder, of this CacheDir alone; "" is "hubfs" beside "hub", "NAME.hubfs" beside another NAME
 	// MaxSize bounds the bytes that hubfs keeps on disk, in both folders, without
 	// what others put there. 0 is no limit.
 	MaxSize int64
@@ -80,7 +80,7 @@ func Open(opts Options) (*Cache, error) {
 	}
 	shared := hub.OpenCacheDir(opts.CacheDir)
 	if opts.Dir == "" {
-		opts.Dir = filepath.Join(filepath.Dir(shared.Path()), "hubfs")
+		opts.Dir = besides(shared.Path())
 	}
 	dir, err := filepath.Abs(opts.Dir)
 	if err != nil {

@@ -240,3 +240,14 @@ func regular(path string) (fs.FileInfo, bool) {
 	fi, err := os.Stat(path)
 	return fi, err == nil && fi.Mode().IsRegular()
 }
+
+// besides is hubfs's own folder for a cache folder where none is given. Two cache
+// folders never have the same: what is noted of a blob in one of them says nothing
+// of the blob of that name in the other.
+func besides(cacheDir string) string {
+	dir, base := filepath.Split(cacheDir)
+	if base == "hub" { // as huggingface_hub calls it
+		return filepath.Join(dir, "hubfs")
+	}
+	return filepath.Join(dir, base+".hubfs")
+}

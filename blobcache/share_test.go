@@ -1,6 +1,7 @@
 package blobcache
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -531,5 +532,41 @@ func TestVerifyAndList(t *testing.T) {
 	stop := errors.New("stop")
 	if err := c.Verify(t.Context(), VerifyOptions{Repo: &testRepo}, func(VerifyResult) error { return stop }); !errors.Is(err, stop) {
 		t.Error(err)
+	}
+}
+
+// What hubfs notes of one cache folder must not cost another one beside it a blob
+// that somebody else put there.
+func TestCacheFoldersBesideEachOther(t *testing.T) {
+	h := newFakeHub(t)
+	top := t.TempDir()
+	data := random(2<<20, 95)
+	f := h.lfs("dir/f", data)
+	open := func(name string) *testCache {
+		return newTestCache(t, h, func(o *Options) { o.CacheDir, o.Dir = filepath.Join(top, name), "" })
+	}
+	ours := open("ours")
+	ours.fetch(f)
+	theirs := filepath.Join(top, "theirs", "models--ns--repo")
+	blob, link := filepath.Join(theirs, "blobs", f.Hash), filepath.Join(theirs, "snapshots", f.Commit, f.Path)
+	for _, path := range []string{blob, link} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(blob, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../../../blobs/"+f.Hash, link); err != nil {
+		t.Fatal(err)
+	}
+	second := open("theirs")
+	second.fetch(f)
+	second.settled()
+	if _, err := second.Prune(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(mustRead(t, link), data) {
+		t.Error("a blob of others was evicted")
 	}
 }
