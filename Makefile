@@ -37,7 +37,7 @@ fmt: ## format the code
 	gofmt -w .
 
 bench: build ## measure against what a user would pick instead
-	$(GO) test -tags bench -count=1 -timeout 60m -run TestBench ./scripts/e2e
+	$(GO) test -tags bench -count=1 -timeout 60m -v -run TestBench ./scripts/e2e
 
 soak: build ## the long checks: many gigabytes, many processes, a bad network (minutes)
 	$(GO) test -tags soak -count=1 -timeout 60m -v ./scripts/e2e

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // Blob is a handle of a file's content. It is safe for concurrent use.
@@ -64,6 +67,21 @@ func (b *Blob) Cached() int64 {
 // LocalPath is the file that holds the content, once it is whole and verified;
 // see Locate. Nobody may write to it. It may be evicted after Close.
 func (b *Blob) LocalPath() (string, bool) { return b.core.localPath() }
+
+// WholeFile is the content in a file of the caller's own, to be closed, once it
+// is whole and verified; see Locate. Nobody may write to it.
+func (b *Blob) WholeFile() (*os.File, bool) {
+	whole := b.core.wholeFile()
+	if whole == nil {
+		return nil, false
+	}
+	defer whole.release()
+	fd, err := unix.FcntlInt(whole.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
+	}
+	return os.NewFile(uintptr(fd), whole.Name()), true
+}
 
 // Fetch makes the content whole and verified, and gives it its name in the shared
 // cache as far as that can be.

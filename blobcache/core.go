@@ -250,6 +250,16 @@ func (k *core) localPath() (string, bool) {
 	return k.path, k.whole != nil && k.path != ""
 }
 
+// wholeFile is the verified file, acquired for the caller; nil if there is none.
+func (k *core) wholeFile() *sharedFile {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.whole == nil || k.err != nil {
+		return nil
+	}
+	return k.whole.acquire()
+}
+
 // read fills p from off; all of it lies within the content.
 func (k *core) read(ctx context.Context, b *Blob, p []byte, off int64) (int, error) {
 	if err := k.await(ctx); err != nil {

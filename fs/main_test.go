@@ -81,7 +81,12 @@ func daemon(config string) int {
 	}
 	go func() {
 		m.Wait() // unmounted by the test
-		if left := leftovers(); left != "" {
+		left := leftovers()
+		// What has done its last step may still be on its way out.
+		for end := time.Now().Add(2 * time.Second); left != "" && time.Now().Before(end); left = leftovers() {
+			time.Sleep(time.Millisecond)
+		}
+		if left != "" {
 			fmt.Fprintln(os.Stderr, "still running after the end:\n"+left)
 			os.Exit(3)
 		}

@@ -177,9 +177,11 @@ func (m *Mount) kernelOptions() (*fuse.MountOptions, error) {
 		// Pages are good for as long as the node is, whatever its attributes say.
 		ExplicitDataCacheControl: true,
 		EnableSymlinkCaching:     true,
-		IgnoreSecurityLabels:     true,
-		DisableSplice:            true, // what is read lies in memory
-		Logger:                   slog.NewLogLogger(m.log.Handler(), slog.LevelWarn),
+		// The cache may lie on a stacked file system itself, as in every container.
+		MaxStackDepth:        2,
+		IgnoreSecurityLabels: true,
+		DisableSplice:        true, // what is read lies in memory
+		Logger:               slog.NewLogLogger(m.log.Handler(), slog.LevelWarn),
 	}
 	if m.opts.Debug {
 		opts.Debug = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -20,6 +21,7 @@ type fileNode struct {
 	dir    *dirNode
 	entry  blobcache.Entry
 	commit string // one in which it is so
+	modes  openModes
 }
 
 var (
@@ -60,7 +62,7 @@ func (f *fileNode) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut
 
 // Open needs no request. The pages of former handles are good, and closing needs
 // no word.
-func (f *fileNode) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (f *fileNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0 {
 		return nil, 0, syscall.EROFS
 	}
@@ -72,7 +74,13 @@ func (f *fileNode) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32,
 	if err != nil {
 		return nil, 0, f.fail("open", err)
 	}
-	return &fileHandle{f: f, blob: b}, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
+	h := &fileHandle{f: f, blob: b}
+	if f.dir.t.repo.m.canPassthrough() {
+		c, end := newCall(ctx, f.dir.t.repo.m.ctx)
+		defer end()
+		h.passthrough(c)
+	}
+	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
 // Statfs is that of the directory.
@@ -90,8 +98,10 @@ func (f *fileNode) fail(op string, err error) syscall.Errno {
 
 // fileHandle is an open file.
 type fileHandle struct {
-	f    *fileNode
-	blob *blobcache.Blob
+	f       *fileNode
+	blob    *blobcache.Blob
+	through bool     // in passthrough, see openModes
+	whole   *os.File // the blob's, for the kernel; nil if it has it already
 }
 
 var (
@@ -118,6 +128,10 @@ func (h *fileHandle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
 
 // Release ends the handle. Nobody hears of an error.
 func (h *fileHandle) Release(context.Context) syscall.Errno {
+	if m := h.f.dir.t.repo.m; m.canPassthrough() {
+		h.f.modes.leave(h.through)
+	}
+	h.closeWhole()
 	h.blob.Close()
 	return 0
 }

@@ -9,14 +9,16 @@ import (
 
 // Status is what a mount tells about itself.
 type Status struct {
-	Dir      string         `json:"dir"`
-	PID      int            `json:"pid"`    // of the daemon that serves it
-	Source   string         `json:"source"` // as ParseSource takes it; "" for the whole Hub
-	Endpoint string         `json:"endpoint"`
-	User     string         `json:"user"` // "" if anonymous or not known
-	ReadOnly bool           `json:"read_only"`
-	Offline  bool           `json:"offline"`
-	Branches []BranchStatus `json:"branches"`
+	Dir      string `json:"dir"`
+	PID      int    `json:"pid"`    // of the daemon that serves it
+	Source   string `json:"source"` // as ParseSource takes it; "" for the whole Hub
+	Endpoint string `json:"endpoint"`
+	User     string `json:"user"` // "" if anonymous or not known
+	ReadOnly bool   `json:"read_only"`
+	Offline  bool   `json:"offline"`
+	// Passthrough tells that whole blobs are read past the daemon.
+	Passthrough bool           `json:"passthrough"`
+	Branches    []BranchStatus `json:"branches"`
 	// Errors are the last refusals of repositories that can't be shown, gated ones
 	// for example, in the Hub's own words.
 	Errors []AccessError `json:"errors,omitempty"`
@@ -46,7 +48,7 @@ type AccessError struct {
 func (m *Mount) Status() Status {
 	s := Status{
 		Dir: m.dir, PID: os.Getpid(), Source: m.opts.Source.String(), Endpoint: m.hub.Endpoint(),
-		User: cmp.Or(m.opts.User, m.catalog.userName()), ReadOnly: true, Offline: m.opts.Offline,
+		User: cmp.Or(m.opts.User, m.catalog.userName()), ReadOnly: true, Offline: m.opts.Offline, Passthrough: m.canPassthrough(),
 		Branches: []BranchStatus{}, Errors: m.reports.refusals(),
 	}
 	for _, r := range m.catalog.allRepos() {

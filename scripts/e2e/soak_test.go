@@ -54,7 +54,9 @@ func TestRandomRangesUnderFaults(t *testing.T) {
 		"status-503": 0.05, "expire-url": 0.05, "stale-head": 0.05,
 	}
 	u.srv.Hub.SetNetwork(localhub.Network{Faults: faults, Seed: 1})
-	startReaders(t, 4, filepath.Join(dir, "large.bin"), original, readers{count: 250, maxLen: 256 << 10, tolerate: true})
+	// A stalled answer costs the time without progress that a client allows: many
+	// readers wait side by side.
+	startReaders(t, 20, filepath.Join(dir, "large.bin"), original, readers{count: 50, maxLen: 256 << 10, tolerate: true})
 }
 
 // A corrupting network: small files are right or fail, and once the network is
@@ -86,7 +88,9 @@ func TestCorruption(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d small files failed cleanly", failed, len(small))
-	io.Copy(io.Discard, mustOpen(t, filepath.Join(dir, "large.bin"))) // its error is the point of what follows
+	if _, err := io.Copy(io.Discard, mustOpen(t, filepath.Join(dir, "large.bin"))); err == nil {
+		t.Log("the large file met no corruption")
+	}
 	checkHubCache(t, filepath.Join(u.home, "hf", "hub"))
 
 	u.srv.Hub.SetNetwork(localhub.Network{})
@@ -114,7 +118,7 @@ func startReaders(t *testing.T, n int, mounted, original string, r readers) {
 			cmd := exec.Command(os.Args[0], mounted, original, strconv.Itoa(i+1), strconv.Itoa(r.count), strconv.Itoa(r.maxLen), strconv.FormatBool(r.tolerate))
 			cmd.Env = append(os.Environ(), readerEnv+"=1")
 			cmd.WaitDelay = time.Second
-			timer := time.AfterFunc(10*time.Minute, func() { cmd.Process.Kill() })
+			timer := time.AfterFunc(10*time.Minute, func() { cmd.Process.Kill() }) //nolint:errcheck // then it has ended
 			defer timer.Stop()
 			out, err := cmd.CombinedOutput()
 			if err != nil {
