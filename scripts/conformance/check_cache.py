@@ -85,14 +85,27 @@ def an_offline_snapshot_outlives_a_moved_branch():
     api.upload_folder(repo_id=repo, folder_path=WORK / "folder")
     before = snapshot_download(repo, cache_dir=cache)
     files = read_all(before)
+
+    def offline():
+        return python(OFFLINE, cache, repo, "main", *files, HF_HUB_OFFLINE=1).strip()
+
     mount = Mount(repo, cache=cache)
     with mount as mnt:
-        api.upload_file(repo_id=repo, path_or_fileobj=b"# Changed\n", path_in_repo="README.md")
+        card = files["README.md"] + b"changed\n"
+        api.upload_file(repo_id=repo, path_or_fileobj=card, path_in_repo="README.md")
         api.upload_file(repo_id=repo, path_or_fileobj=b"another", path_in_repo="another.txt")
-        mount.follow(api.repo_info(repo).sha)
-        assert (mnt / "README.md").read_bytes() == b"# Changed\n"  # and another.txt isn't read
-    after = python(OFFLINE, cache, repo, "main", *files, HF_HUB_OFFLINE=1).strip()
-    assert files.keys() <= read_all(after).keys(), "a file that was there before the mount is gone"
+        sha = api.upload_file(repo_id=repo, path_or_fileobj=b"1,1\n", path_in_repo="data/train.csv").oid
+        mount.follow(sha)
+        list(mnt.rglob("*"))  # which files are the same in both commits is in the listings
+        assert (mnt / "README.md").read_bytes() == card
+        # train.csv of the new commit isn't here: the branch offline is still the old commit.
+        assert offline() == before
+        assert read_all(before) == files
+        assert (mnt / "data/train.csv").read_bytes() == b"1,1\n"
+    # Now all that was here before is here in the new commit, which another.txt isn't.
+    after = offline()
+    assert after.endswith(sha), after
+    assert read_all(after) == files | {"README.md": card, "data/train.csv": b"1,1\n"}
     for link in cache.rglob("snapshots/*/**/*"):
         assert link.exists(), f"{link} dangles"
 
