@@ -23,9 +23,10 @@ var layers = map[string][]string{
 	"hub/localhub": {},
 	"hub/hubtest":  {"hub", "hub/localhub"},
 	"blobcache":    {"hub"},
-	"fs":           {"hub", "blobcache"},
-	"control":      {"hub", "blobcache", "fs"},
-	"cmd/hubfs":    {"hub", "blobcache", "fs", "control", "hub/localhub"},
+	"writeback":    {"hub", "blobcache"},
+	"fs":           {"hub", "blobcache", "writeback"},
+	"control":      {"hub", "blobcache", "writeback", "fs"},
+	"cmd/hubfs":    {"hub", "blobcache", "writeback", "fs", "control", "hub/localhub"},
 }
 
 // forbidden are imports of others that a layer must do without.

@@ -78,7 +78,10 @@ func (f *fileNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint3
 	if f.dir.t.repo.m.canPassthrough() {
 		c, end := newCall(ctx, f.dir.t.repo.m.ctx)
 		defer end()
-		h.passthrough(c)
+		if err := h.openWhole(c); err != nil {
+			b.Close()
+			return nil, 0, f.fail("open", err)
+		}
 	}
 	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
@@ -98,10 +101,9 @@ func (f *fileNode) fail(op string, err error) syscall.Errno {
 
 // fileHandle is an open file.
 type fileHandle struct {
-	f       *fileNode
-	blob    *blobcache.Blob
-	through bool     // in passthrough, see openModes
-	whole   *os.File // the blob's, for the kernel; nil if it has it already
+	f     *fileNode
+	blob  *blobcache.Blob
+	whole *os.File // the blob's, for the kernel, which reads it in passthrough; else nil
 }
 
 var (
@@ -129,9 +131,11 @@ func (h *fileHandle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
 // Release ends the handle. Nobody hears of an error.
 func (h *fileHandle) Release(context.Context) syscall.Errno {
 	if m := h.f.dir.t.repo.m; m.canPassthrough() {
-		h.f.modes.leave(h.through)
+		h.f.modes.leave(h.whole != nil)
 	}
-	h.closeWhole()
+	if h.whole != nil {
+		h.whole.Close()
+	}
 	h.blob.Close()
 	return 0
 }

@@ -2,11 +2,14 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/hubfs/hubfs/blobcache"
 )
 
 // A whole blob is read past this program: the kernel gets its file at open
@@ -20,7 +23,7 @@ import (
 // openModes counts the open handles of a node by their kind. At most one of the
 // numbers isn't zero.
 type openModes struct {
-	mu      sync.Mutex // guards both; held across no I/O
+	mu      sync.Mutex // guards both, and that the choice is made once at a time
 	kept    int        // with pages of the node's own, filled by Read
 	through int        // in passthrough
 }
@@ -32,17 +35,23 @@ func (m *Mount) canPassthrough() bool {
 }
 
 // enter decides how a handle of the node is opened, and counts it. For
-// passthrough the blob must have its file, or another handle have given it to
-// the kernel.
-func (o *openModes) enter(whole bool) (through bool) {
+// passthrough it gives the blob's file. The blob is asked under the lock: a
+// handle that found it in parts must not come in after one that found it whole.
+func (o *openModes) enter(blob *blobcache.Blob) (whole *os.File, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.through > 0 || whole && o.kept == 0 {
+	whole, ok := blob.WholeFile()
+	switch {
+	case ok && o.kept == 0:
 		o.through++
-		return true
+		return whole, nil
+	case ok:
+		whole.Close()
+	case o.through > 0:
+		return nil, errors.New("the local copy was lost while it is open")
 	}
 	o.kept++
-	return false
+	return nil, nil
 }
 
 func (o *openModes) leave(through bool) {
@@ -55,33 +64,23 @@ func (o *openModes) leave(through bool) {
 	}
 }
 
-// passthrough opens h in passthrough, if that can be.
-func (h *fileHandle) passthrough(ctx context.Context) {
+// openWhole opens h in passthrough, if that can be.
+func (h *fileHandle) openWhole(ctx context.Context) (err error) {
 	// That content which somebody else put there is hashed before its first use
 	// is worth waiting for here: the first read would wait, too.
-	if h.blob.Size() > 0 && h.blob.Locate(ctx) == nil {
-		h.whole, _ = h.blob.WholeFile()
-	}
-	if h.through = h.f.modes.enter(h.whole != nil); !h.through {
-		h.closeWhole()
-		return
+	h.blob.Locate(ctx) //nolint:errcheck // the first read will tell
+	if h.whole, err = h.f.modes.enter(h.blob); h.whole == nil {
+		return err
 	}
 	// The one read that the cache sees: it links the blob where huggingface_hub
 	// looks for it, and notes when it was used.
-	h.blob.ReadAt(ctx, make([]byte, 1), 0) //nolint:errcheck // the kernel's own reads will tell
-}
-
-func (h *fileHandle) closeWhole() {
-	if h.whole != nil {
-		h.whole.Close()
-		h.whole = nil
-	}
+	h.blob.ReadAt(ctx, make([]byte, min(1, h.blob.Size())), 0) //nolint:errcheck // the kernel's own reads will tell
+	return nil
 }
 
 var _ fs.FilePassthroughFder = (*fileHandle)(nil)
 
-// PassthroughFd gives the file to the kernel, unless it has it from another
-// handle of the node already.
+// PassthroughFd gives the file to the kernel.
 func (h *fileHandle) PassthroughFd() (int, bool) {
 	if h.whole == nil {
 		return 0, false

@@ -80,7 +80,7 @@ func TestPassthroughBesideReads(t *testing.T) {
 	s := hubtest.New(t)
 	create(t, s, "model", "alice/m", map[string]string{"f": "x"})
 	var contents [][]byte
-	for i := range 4 {
+	for i := range 16 { // each becomes whole once: the moment that counts
 		contents = append(contents, addLFS(t, s, "alice/m", fmt.Sprintf("w%d.bin", i), 2<<20+i))
 	}
 	m := mount(t, s, "alice/m")
