@@ -81,6 +81,7 @@ type Mount struct {
 	textAsked  *flight[string]
 	userAsked  *flight[*userRecord]
 
+	raw       *rawFS
 	server    *fuse.Server
 	unmounter sync.Mutex // one unmounts at a time
 }
@@ -261,13 +262,13 @@ func (m *Mount) mount(root fs.InodeEmbedder, stable fs.StableAttr) error {
 		return err
 	}
 	negative := forever
-	raw := fs.NewNodeFS(root, &fs.Options{
+	m.raw = &rawFS{RawFileSystem: fs.NewNodeFS(root, &fs.Options{
 		MountOptions:    *opts,
 		NegativeTimeout: &negative, // in trees; all others set their own
 		NullPermissions: true,      // a mask may take all
 		RootStableAttr:  &stable,
-	})
-	m.server, err = fuse.NewServer(raw, m.dir, opts)
+	})}
+	m.server, err = fuse.NewServer(m.raw, m.dir, opts)
 	if err != nil {
 		return mountFailure(m.dir, err)
 	}

@@ -129,9 +129,10 @@ func (h *fileHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.Rea
 func (h *fileHandle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
 
 // Release ends the handle. Nobody hears of an error.
-func (h *fileHandle) Release(context.Context) syscall.Errno {
+func (h *fileHandle) Release(ctx context.Context) syscall.Errno {
 	if m := h.f.dir.t.repo.m; m.canPassthrough() {
-		h.f.modes.leave(h.whole != nil)
+		through := h.whole != nil
+		m.raw.afterRelease(ctx, func() { h.f.modes.leave(through) })
 	}
 	if h.whole != nil {
 		h.whole.Close()

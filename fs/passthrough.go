@@ -54,6 +54,7 @@ func (o *openModes) enter(blob *blobcache.Blob) (whole *os.File, err error) {
 	return nil, nil
 }
 
+// leave counts a handle off, after go-fuse is done with it: see rawFS.
 func (o *openModes) leave(through bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -87,3 +88,24 @@ func (h *fileHandle) PassthroughFd() (int, bool) {
 	}
 	return int(h.whole.Fd()), true
 }
+
+// rawFS is go-fuse's own file system, but for the end of a handle. When a
+// handle's Release has returned, go-fuse takes a reference off the file that the
+// node gave to the kernel, also if the handle had no part in that. A handle that
+// was opened in between would find its file withdrawn. So a handle counts as open
+// until go-fuse is done with it, too.
+type rawFS struct {
+	fuse.RawFileSystem
+	released sync.Map // of functions, by the Done channel of the request
+}
+
+func (r *rawFS) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
+	r.RawFileSystem.Release(cancel, in)
+	if leave, ok := r.released.LoadAndDelete(cancel); ok {
+		leave.(func())()
+	}
+}
+
+// afterRelease has f called when go-fuse is done with the handle whose Release
+// got ctx.
+func (r *rawFS) afterRelease(ctx context.Context, f func()) { r.released.Store(ctx.Done(), f) }
