@@ -45,8 +45,8 @@
 // spawning is taken. No lock is held during I/O, while waiting for the Hub, or while
 // the kernel is told something: it may keep us waiting for a request that needs
 // the lock. repo.looking is no lock but a turn, held by whoever asks for the
-// references and acts upon them; no request of the kernel waits for it, except to
-// wake a tree that nobody has used for long.
+// references and moves the trees; no request of the kernel waits for it, since the
+// kernel may keep that one waiting for this one.
 //
 // # After the process dies at any line
 //

@@ -48,7 +48,7 @@ func (t *tree) follow(ctx context.Context, found *refs, force bool) error {
 	if t.fixed || s == nil {
 		return nil
 	}
-	_, commit, ok := found.find(t.name)
+	_, commit, ok := found.find(t.pointer())
 	var err error
 	switch {
 	case !ok:
@@ -98,10 +98,8 @@ func (t *tree) move(ctx context.Context, commit string) error {
 	t.repo.m.kernel.moved(changes, late)
 
 	t.mu.Lock()
-	t.visible = commit
-	close(t.moved)
-	t.moved = make(chan struct{})
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	t.shows(commit)
 	return nil
 }
 

@@ -21,26 +21,29 @@ var typeDirs = map[string]hub.RepoType{
 	spacesDir:   hub.Space,
 }
 
-// probed are names that tools look for wherever they are: file managers, shells,
-// version control, package managers that climb to the root. Above the trees they
-// don't exist, and the Hub isn't asked. Names that no repository can have, such as
-// those with a dot in front, needn't be here.
+// probed are names that tools look for wherever they are, in lower case: file
+// managers, shells, version control, package managers that climb to the root.
+// Above the trees they don't exist, and the Hub isn't asked. Names that no
+// repository can have, such as those with a dot in front, needn't be here; names
+// that one may have must not.
 var probed = map[string]bool{
 	"autorun.inf": true, "desktop.ini": true, "thumbs.db": true, "folder.jpg": true,
-	"head": true, "objects": true, "refs": true, "config": true, "commondir": true, // is it a bare Git repository?
-	"cvs": true, "_darcs": true, "bin": true, "lib": true, "lib64": true, "etc": true,
 	"package.json": true, "node_modules": true, "bower_components": true, "tsconfig.json": true,
 	"pyproject.toml": true, "setup.py": true, "setup.cfg": true, "__init__.py": true, "__pycache__": true,
 	"__main__.py": true, "conftest.py": true, "tox.ini": true, "pytest.ini": true, "pyvenv.cfg": true,
 	"go.mod": true, "go.work": true, "cargo.toml": true, "pom.xml": true, "build.gradle": true,
 	"makefile": true, "gnumakefile": true, "cmakelists.txt": true, "dockerfile": true, "gemfile": true,
-	"workspace": true, "module.bazel": true, "build.bazel": true,
+	"module.bazel": true, "build.bazel": true,
 }
+
+// gitHead is what Git looks for first to find out whether a directory is a bare
+// repository.
+const gitHead = "HEAD"
 
 // answeredLocally says that name can't be what the Hub knows: neither a namespace
 // nor a repository's name, with or without a revision.
 func answeredLocally(name string) bool {
-	if probed[strings.ToLower(name)] {
+	if name == gitHead || probed[strings.ToLower(name)] {
 		return true
 	}
 	base, _, _ := strings.Cut(name, "@")

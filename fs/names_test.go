@@ -100,7 +100,7 @@ func TestAnsweredLocally(t *testing.T) {
 			t.Errorf("%q would be asked for", name)
 		}
 	}
-	for _, name := range []string{"alice", "gpt2", "bert-base-uncased", "m@main", "m@.x", "Llama-3.1-8B", "_x", "HEADS"} {
+	for _, name := range []string{"alice", "gpt2", "bert-base-uncased", "m@main", "m@.x", "Llama-3.1-8B", "_x", "HEADS", "head", "config", "lib"} {
 		if answeredLocally(name) {
 			t.Errorf("%q isn't asked for", name)
 		}

@@ -92,6 +92,7 @@ func fill(t testing.TB, s *hubtest.Server) (head string) {
 		s.Hub.CreateBranch("model", "alice/m", "dev", ""),
 		s.Hub.CreateBranch("model", "alice/m", "feature/x", ""),
 		s.Hub.CreateTag("model", "alice/m", "v1", "main", ""),
+		s.Hub.CreateTag("model", "alice/m", "annotated", "main", "a message"),
 		s.Hub.CreateTag("model", "alice/m", "dev", "main", ""), // called like the branch
 		s.Hub.CreateConvert("dataset", "alice/d", "parquet", "main"),
 		s.Hub.MoveRepo("model", "gpt2", "openai/gpt2"),
@@ -130,7 +131,7 @@ func TestWholeHubNames(t *testing.T) {
 
 	// Trees.
 	for path, want := range map[string]string{
-		"alice/m/f": "main", "alice/m/d/g": "deep", "alice/m@dev/f": "dev", "alice/m@v1/f": "main",
+		"alice/m/f": "main", "alice/m/d/g": "deep", "alice/m@dev/f": "dev", "alice/m@v1/f": "main", "alice/m@annotated/f": "main",
 		"alice/m@feature%2Fx/f": "feature", "alice/m@refs%2Fpr%2F1/f": "pr", "alice/m@refs%2Ftags%2Fdev/f": "main",
 		"alice/m@" + head + "/f": "main", "Big-Org/Model-1.5/f": "org",
 		"datasets/alice/d/f": "data", "datasets/alice/d@refs%2Fconvert%2Fparquet/f": "data",

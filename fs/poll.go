@@ -31,7 +31,7 @@ func (m *Mount) pollInterval() time.Duration {
 }
 
 // isFresh says whether the references are kept up to date, or have been asked for
-// just now.
+// not long ago.
 func (r *repo) isFresh() bool {
 	if r.m.opts.Offline {
 		return true

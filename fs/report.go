@@ -13,12 +13,15 @@ import (
 type reports struct {
 	mu     sync.Mutex           // guards what follows
 	logged map[string]time.Time // when something was last logged, by path
-	denied []AccessError        // the last ones, each path once
+	since  time.Time            // the start of the time that lines counts
+	lines  int
+	denied []AccessError // the last ones, each path once
 }
 
 const (
 	logEvery  = 30 * time.Second // about one path
 	maxLogged = 1000             // paths
+	maxLines  = 50               // in logEvery
 	maxDenied = 20
 )
 
@@ -57,6 +60,12 @@ func (r *reports) note(path string, err error, denied bool) bool {
 		r.denied = append(r.denied, AccessError{Path: path, Error: err.Error(), At: now})
 	}
 	if last, ok := r.logged[path]; ok && now.Sub(last) < logEvery {
+		return false
+	}
+	if now.Sub(r.since) > logEvery {
+		r.since, r.lines = now, 0
+	}
+	if r.lines++; r.lines > maxLines {
 		return false
 	}
 	if r.logged == nil || len(r.logged) >= maxLogged {

@@ -99,43 +99,80 @@ func (t *tree) revision() string {
 	if t.fixed {
 		return ""
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.status.revision
+	return t.pointer()
 }
 
 // current gives the snapshot that is shown now. It asks the Hub if there is none
-// yet, or if nobody has used the tree for so long that it isn't polled.
+// yet, or if the tree hasn't been used, and so not been polled, for long.
 func (t *tree) current(ctx context.Context) (*snapshot, error) {
-	s := t.snap.Load()
-	if s != nil && (t.fixed || t.repo.m.opts.Pin || t.repo.isFresh()) {
+	s, fresh := t.snap.Load(), t.repo.isFresh()
+	if s != nil && (fresh || t.fixed || t.repo.m.opts.Pin) {
 		return s, nil
 	}
-	if s != nil {
-		if err := t.repo.look(ctx, false); err != nil && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return t.snap.Load(), nil // whatever came of it: what was shown is still good
+	var found *refs
+	var err error
+	if fresh {
+		found, err = t.repo.references(ctx, needsPulls(t.name))
+	} else {
+		found, err = t.repo.askReferences(ctx, needsPulls(t.name))
 	}
-	known, err := t.repo.references(ctx, needsPulls(t.name))
+	var name, commit string
+	if err == nil {
+		var ok bool
+		if name, commit, ok = found.find(t.pointer()); !ok {
+			err = fmt.Errorf("%s: %w", t, hub.ErrRevisionNotFound)
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		t.looked(err)
+		if s != nil {
+			return s, nil // what was shown is still good
+		}
 		return nil, err
 	}
-	name, commit, ok := known.find(t.name)
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", t, hub.ErrRevisionNotFound)
+	return t.begin(s, name, commit), nil
+}
+
+// begin shows a commit without a move, which is possible as long as the kernel
+// remembers nothing of the tree. It is instead of s, which may be nil; if the tree
+// shows another one meanwhile, or is in use, it stays as it is.
+func (t *tree) begin(s *snapshot, name, commit string) *snapshot {
+	next := &snapshot{commit: commit}
+	if s == nil {
+		next.before = t.repo.formerHead(t.name)
+	} else {
+		next.before = s.commit
 	}
-	s = &snapshot{commit: commit, before: t.repo.formerHead(t.name)}
 	_, seen := t.repo.known()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s := t.snap.Load(); s != nil {
-		return s, nil
+	now := t.snap.Load()
+	if now != s || t.moving || len(t.dirs) > 0 || now != nil && now.commit == commit {
+		t.status.polledAt = seen
+		return now
 	}
-	t.snap.Store(s)
-	t.status.revision, t.status.polledAt, t.visible = name, seen, commit
-	return s, nil
+	t.snap.Store(next)
+	t.status.revision, t.status.polledAt, t.status.err = name, seen, nil
+	t.shows(commit)
+	return next
+}
+
+// shows notes that the kernel shows nothing older than commit. t.mu is held.
+func (t *tree) shows(commit string) {
+	t.visible = commit
+	close(t.moved)
+	t.moved = make(chan struct{})
+}
+
+// pointer is the revision that the tree follows. The default branch is the one that
+// it was when it was looked at first.
+func (t *tree) pointer() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.status.revision
 }
 
 // looked notes the outcome of a look at the Hub.
