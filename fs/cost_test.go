@@ -96,6 +96,109 @@ func TestCostOfManyFiles(t *testing.T) {
 	}
 }
 
+// Whoever walks through many small folders doesn't pay a request for each, and
+// whoever opens one file pays for no more than the folders on its way.
+func TestCostOfManyFolders(t *testing.T) {
+	s := hubtest.New(t)
+	manyFiles(t, s, 600, 3)
+	m := mount(t, s, "datasets/alice/many")
+	s.Hub.ResetCounts()
+	wantContent(t, m.path("0300/00001.txt"), "x")
+	if n := s.Hub.Counts().API; n > 3 {
+		t.Errorf("opening one file took %d requests: %v", n, s.Hub.Requests())
+	}
+	s.Hub.ResetCounts()
+	if n := countFiles(t, m.path()); n != 600*3+1 {
+		t.Errorf("the mount has %d files", n)
+	}
+	if n := s.Hub.Counts().API; n > 20 {
+		t.Errorf("walking through 600 folders took %d requests", n)
+	}
+	// What was listed at once is what is listed one by one.
+	other := mount(t, s, "datasets/alice/many")
+	for _, name := range []string{"0000", "0299", "0599"} {
+		wantNames(t, m.path(name), names(t, other.path(name))...)
+		for _, attr := range []string{"user.hub.oid", "user.hub.commit"} {
+			want, err := xattr(other.path(name, "00001.txt"), attr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantXattr(t, m.path(name, "00001.txt"), attr, want)
+		}
+		if a, b := stat(t, m.path(name, "00001.txt")), stat(t, other.path(name, "00001.txt")); a.Mtim != b.Mtim || a.Ino != b.Ino || a.Size != b.Size {
+			t.Errorf("%+v isn't %+v", a, b)
+		}
+	}
+	m.wait("", commit(t, s, "dataset", "alice/many", "main", map[string]string{"0123/00001.txt": "changed"}))
+	wantContent(t, m.path("0123/00001.txt"), "changed")
+}
+
+func TestWalks(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		folders, files int // of the folder that is walked through
+		seen           int // folders so far
+		promising      bool
+	}{
+		{"too early to tell", 10_000, 10, 7, false},
+		{"a guess that is too dear yet", 10_000, 10, 20, false},
+		{"spent as much already", 10_000, 10, 28, true},
+		{"large folders", 100, 1000, 50, false},
+		{"few folders", 20, 3, 10, true},
+		{"nearly through", 20, 3, 18, false},
+	} {
+		var w walks
+		for i := range test.seen {
+			w.note(fmt.Sprintf("top/%d", i), test.files)
+		}
+		top, _, ok := w.promising("top/next", func(p string) int {
+			if p != "top" {
+				return 1
+			}
+			return test.folders
+		})
+		if ok != test.promising || ok && top != "top" {
+			t.Errorf("%s: %q, %v", test.name, top, ok)
+		}
+		if ok && (!w.try(top) || w.try(top)) {
+			t.Errorf("%s: not tried once", test.name)
+		}
+		if _, _, again := w.promising("top/next", func(string) int { return test.folders }); ok && again {
+			t.Errorf("%s: promising after it was tried", test.name)
+		}
+	}
+}
+
+// A walk that turns out to be larger than it looked goes on folder by folder.
+func TestWalkGivenUp(t *testing.T) {
+	s := hubtest.New(t)
+	if err := s.Hub.CreateRepo("dataset", "alice/many", localhub.RepoOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var ops []localhub.Operation
+	const folders = 60
+	for i := range folders {
+		files := 1
+		if i >= folders/2 {
+			files = 800
+		}
+		for j := range files {
+			ops = append(ops, add(fmt.Sprintf("%04d/%05d", i, j), "x"))
+		}
+	}
+	if _, err := s.Hub.Commit("dataset", "alice/many", "main", localhub.CommitInput{Title: "many", Operations: ops}); err != nil {
+		t.Fatal(err)
+	}
+	m := mount(t, s, "datasets/alice/many")
+	s.Hub.ResetCounts()
+	if n := countFiles(t, m.path()); n != folders/2*801+1 {
+		t.Errorf("the mount has %d files", n)
+	}
+	if n := s.Hub.Counts().API; n > folders+20 {
+		t.Errorf("it took %d requests", n)
+	}
+}
+
 // One folder may have 100,000 entries.
 func TestLargeFolder(t *testing.T) {
 	const files = 100_000

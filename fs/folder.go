@@ -42,6 +42,9 @@ func (m *Mount) folder(ctx context.Context, r *repo, s *snapshot, p string, oid 
 		}
 		return l, nil
 	}
+	if p != "" && oid != noOID {
+		m.fetchAround(ctx, r, s, p)
+	}
 	return m.listings.do(ctx, key, func(ctx context.Context) (*blobcache.Listing, error) {
 		return m.fetchFolder(ctx, r, s, p, oid, nil)
 	})
@@ -66,8 +69,11 @@ func (m *Mount) fetchFolder(ctx context.Context, r *repo, s *snapshot, p string,
 	var both errgroup.Group
 	both.Go(func() (err error) {
 		var ok bool
-		if l, ok = m.cache.Listing(key); !ok {
-			l, err = m.askFolder(ctx, r, s.commit, p)
+		if l, ok = m.cache.Listing(key); ok {
+			return nil
+		}
+		if l, err = m.askFolder(ctx, r, s.commit, p); err == nil {
+			s.walks.note(p, len(l.Entries))
 		}
 		return err
 	})
@@ -120,13 +126,19 @@ func (m *Mount) askFolder(ctx context.Context, r *repo, commit, p string) (*blob
 		}
 		l.Entries = append(l.Entries, entry)
 	}
+	return m.tidy(r, p, l), nil
+}
+
+// tidy sorts the listing of the folder at p, and leaves out names that it has
+// twice.
+func (m *Mount) tidy(r *repo, p string, l *blobcache.Listing) *blobcache.Listing {
 	slices.SortStableFunc(l.Entries, func(a, b blobcache.Entry) int { return strings.Compare(a.Name, b.Name) })
 	n := len(l.Entries)
 	l.Entries = slices.CompactFunc(l.Entries, func(a, b blobcache.Entry) bool { return a.Name == b.Name })
 	if n > len(l.Entries) {
 		m.log.Warn("left out of a listing: names that it has twice", "repo", r.id.String(), "folder", orRoot(p), "count", n-len(l.Entries))
 	}
-	return l, nil
+	return l
 }
 
 // newEntry reads an entry of the folder p.

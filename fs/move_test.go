@@ -127,7 +127,7 @@ func TestReadersWhileMoving(t *testing.T) {
 					return
 				default:
 				}
-				walk(t, m, r, name, &visible)
+				lookAround(t, m, r, name, &visible)
 				walks.Add(1)
 				if t.Failed() {
 					return
@@ -149,8 +149,8 @@ func TestReadersWhileMoving(t *testing.T) {
 	t.Logf("%d walks, %d names forgotten", walks.Load(), m.tell(command{Do: "status"}).Names)
 }
 
-// walk looks at everything in one of several ways.
-func walk(t *testing.T, m *mounted, way int, name func(n, k int) string, visible *atomic.Int64) {
+// lookAround looks at everything in one of several ways.
+func lookAround(t *testing.T, m *mounted, way int, name func(n, k int) string, visible *atomic.Int64) {
 	least := visible.Load()
 	entries, err := os.ReadDir(m.path("set"))
 	if err != nil {

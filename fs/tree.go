@@ -18,7 +18,7 @@ import (
 // noOID stands for the id of a root folder, which the Hub doesn't give.
 var noOID blobcache.OID
 
-// snapshot is a tree at one commit. It doesn't change, but for the date, which is
+// snapshot is a tree at one commit. What it shows doesn't change; the date is
 // learnt with the first listing.
 type snapshot struct {
 	commit string
@@ -26,6 +26,7 @@ type snapshot struct {
 	// before is the commit that was shown before this one, "" if none is known:
 	// what is the same there keeps its date.
 	before string
+	walks  walks
 }
 
 // view is a directory in a snapshot. It doesn't change.
