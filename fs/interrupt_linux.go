@@ -29,29 +29,38 @@ const (
 )
 
 // call is the context of one request of the kernel. Unlike go-fuse's own it ends
-// only when the caller should stop waiting. It costs nothing until somebody waits
-// on Done.
+// only when the caller should stop waiting. It costs next to nothing until somebody
+// waits on Done.
 type call struct {
 	request context.Context // go-fuse's; Done is the interrupt
 	base    context.Context // ends with the mount
-	done    chan struct{}
-	ended   chan struct{}
-	watch   sync.Once
-	asked   atomic.Bool // done is closed
+	asked   atomic.Bool     // the caller should stop waiting
+
+	mu    sync.Mutex    // guards what follows
+	done  chan struct{} // nil until somebody waits; closed after asked is set
+	ended chan struct{} // closed when the request has been answered
+	over  bool          // it has been
 }
 
 // newCall wraps the context of a request. end must be called when the request is
 // answered.
 func newCall(request, base context.Context) (ctx context.Context, end func()) {
-	c := &call{request: request, base: base, done: make(chan struct{}), ended: make(chan struct{})}
-	return c, func() { close(c.ended) }
+	c := &call{request: request, base: base}
+	return c, c.end
 }
 
 func (c *call) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (c *call) Value(key any) any           { return c.request.Value(key) }
 
 func (c *call) Done() <-chan struct{} {
-	c.watch.Do(func() { go c.run() })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done, c.ended = make(chan struct{}), make(chan struct{})
+		if !c.over {
+			go c.run()
+		}
+	}
 	return c.done
 }
 
@@ -62,6 +71,17 @@ func (c *call) Err() error {
 	return nil
 }
 
+func (c *call) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.ended != nil {
+		close(c.ended)
+	}
+}
+
+// run ends the context when the caller should stop waiting, and itself at the
+// latest when the request has been answered.
 func (c *call) run() {
 	select {
 	case <-c.ended:

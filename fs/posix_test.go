@@ -206,6 +206,11 @@ func testMap(t *testing.T, m *mounted, big []byte) {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	// A page that isn't here would stop a thread that the Hub, in this process, may
+	// need to run on.
+	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, big) {
+		t.Errorf("read %d, %v", len(got), err)
+	}
 	for _, flags := range []int{unix.MAP_SHARED, unix.MAP_PRIVATE} {
 		mapped, err := unix.Mmap(int(f.Fd()), 0, len(big), unix.PROT_READ, flags)
 		if err != nil {
