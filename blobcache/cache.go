@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/ristretto/v2"
 	"github.com/hubfs/hubfs/hub"
@@ -60,6 +61,9 @@ type Cache struct {
 	workers workers
 	slots   chan struct{} // one for each fetch
 	ahead   chan struct{} // one more for each that nobody waits for
+
+	// distrusted grows when bytes that readers were given turn out to be wrong.
+	distrusted atomic.Int64
 
 	mu     sync.Mutex
 	closed bool

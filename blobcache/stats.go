@@ -36,6 +36,11 @@ type counters struct {
 	verified, verifiedBytes, verifying, corrupt, evicted, evictedBytes  atomic.Int64
 }
 
+// Distrust is another number once bytes that readers may have been given have turned
+// out to be wrong: what they keep of them is to be thrown away. It is to be asked
+// after Open, so that it covers what the content's former readers got.
+func (c *Cache) Distrust() int64 { return c.distrusted.Load() }
+
 // Stats tells what the cache holds and did since it was opened.
 func (c *Cache) Stats() Stats {
 	n := &c.stats

@@ -76,7 +76,10 @@ func (k *core) verdict(part *partialFile, data *sharedFile) {
 		at := k.location.at
 		k.mu.Unlock()
 		k.expire(at)
+		// Twice: who asks in between may still be given bytes of these.
+		k.c.distrusted.Add(1)
 		k.fail(ErrCorrupt)
+		k.c.distrusted.Add(1)
 		return
 	}
 	k.mu.Lock()

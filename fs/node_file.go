@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -22,6 +23,9 @@ type fileNode struct {
 	entry  blobcache.Entry
 	commit string // one in which it is so
 	modes  openModes
+	// trusted is what the cache's Distrust was when the node's pages were last
+	// known to be right.
+	trusted atomic.Int64
 }
 
 var (
@@ -60,8 +64,8 @@ func (f *fileNode) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut
 	return 0
 }
 
-// Open needs no request. The pages of former handles are good, and closing needs
-// no word.
+// Open needs no request. The pages of former handles are good, unless wrong bytes
+// were found since, and closing needs no word.
 func (f *fileNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0 {
 		return nil, 0, syscall.EROFS
@@ -83,7 +87,12 @@ func (f *fileNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint3
 			return nil, 0, f.fail("open", err)
 		}
 	}
-	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
+	open := uint32(fuse.FOPEN_NOFLUSH)
+	// After the cache was asked: what this handle reads is newer than the answer.
+	if now := cache.Distrust(); f.trusted.Swap(now) == now {
+		open |= fuse.FOPEN_KEEP_CACHE
+	}
+	return h, open, 0
 }
 
 // Statfs is that of the directory.
