@@ -133,6 +133,33 @@ func TestCostOfManyFolders(t *testing.T) {
 	wantContent(t, m.path("0123/00001.txt"), "changed")
 }
 
+// A commit that changes every folder doesn't cost a request for each.
+func TestCostOfChangeEverywhere(t *testing.T) {
+	const folders = 200
+	s := hubtest.New(t)
+	manyFiles(t, s, folders, 2)
+	m := mount(t, s, "datasets/alice/many")
+	if n := countFiles(t, m.path()); n != folders*2+1 {
+		t.Errorf("the mount has %d files", n)
+	}
+	change := make(map[string]string)
+	for i := range folders {
+		change[fmt.Sprintf("%04d/00001.txt", i)] = "changed"
+		change[fmt.Sprintf("%04d/00000.txt", i)] = deleted
+	}
+	oid := commit(t, s, "dataset", "alice/many", "main", change)
+	s.Hub.ResetCounts()
+	m.refresh()
+	if n := s.Hub.Counts().API; n > 6 {
+		t.Errorf("noticing it took %d requests: %v", n, s.Hub.Requests())
+	}
+	m.wait("", oid)
+	for i := range folders {
+		wantNames(t, m.path(fmt.Sprintf("%04d", i)), "00001.txt")
+	}
+	wantContent(t, m.path("0199/00001.txt"), "changed")
+}
+
 func TestWalks(t *testing.T) {
 	for _, test := range []struct {
 		name           string

@@ -117,6 +117,7 @@ func (t *tree) prepare(ctx context.Context, next *snapshot, dirs []*dirNode, sho
 		for end < len(dirs) && depth(dirs[end].path) == depth(dirs[start].path) {
 			end++
 		}
+		p.fetchAtOnce(ctx, dirs[start:end])
 		var level errgroup.Group
 		level.SetLimit(listers)
 		for i := start; i < end; i++ {
@@ -133,6 +134,39 @@ func (t *tree) prepare(ctx context.Context, next *snapshot, dirs []*dirNode, sho
 	return changes, nil
 }
 
+// fetchAtOnce lists the whole tree if most of many directories have changed, and
+// that takes far fewer requests than to list them one by one.
+func (p *preparation) fetchAtOnce(ctx context.Context, dirs []*dirNode) {
+	if p.atOnce || len(dirs) < walkFolders {
+		return
+	}
+	m, r := p.t.repo.m, p.t.repo
+	changed, known := 0, 0
+	for _, d := range dirs {
+		parent, name := splitPath(d.path)
+		p.mu.Lock()
+		in := p.found[parent]
+		p.mu.Unlock()
+		if in == nil {
+			continue
+		}
+		if e, ok := in.listing.Find(name); ok && e.Dir && e.OID != p.shown[d.path].oid {
+			changed++
+		}
+	}
+	for _, v := range p.shown {
+		known += len(v.listing.Entries)
+	}
+	requests := known/pageEntries + 1
+	if changed < walkFolders || changed < walkGain*requests {
+		return
+	}
+	p.atOnce = true
+	if err := m.fetchBelow(ctx, r, p.next, "", (2*requests+walkFolders)*pageEntries); err != nil && ctx.Err() == nil {
+		m.log.Info("folders are listed one by one", "repo", r.id.String(), "below", orRoot(""), "reason", err)
+	}
+}
+
 // depth counts the components of a path.
 func depth(p string) int {
 	if p == "" {
@@ -143,10 +177,11 @@ func depth(p string) int {
 
 // preparation remembers what is found on the way.
 type preparation struct {
-	t     *tree
-	next  *snapshot
-	shown map[string]*view // by path; not changed any more
-	asked singleflight.Group
+	t      *tree
+	next   *snapshot
+	shown  map[string]*view // by path; not changed any more
+	atOnce bool             // the whole tree has been listed, or tried to
+	asked  singleflight.Group
 
 	mu    sync.Mutex // guards found
 	found map[string]*view

@@ -163,6 +163,9 @@ func TestGated(t *testing.T) {
 	}
 	m.refresh()
 	wantContent(t, m.path("alice/gated/f"), "gated")
+	if refusals := m.status().Errors; len(refusals) != 0 {
+		t.Errorf("after access was granted, the status tells %+v", refusals)
+	}
 }
 
 // front stands between a mount and the Hub and can misbehave.

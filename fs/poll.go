@@ -103,6 +103,7 @@ func (r *repo) poll() {
 func (m *Mount) Refresh(ctx context.Context) error {
 	m.catalog.forget()
 	m.forgetFailures()
+	m.reports.forget()
 	var errs []error
 	for _, r := range m.catalog.allRepos() {
 		for _, t := range r.allTrees() {

@@ -75,6 +75,13 @@ func (r *reports) note(path string, err error, denied bool) bool {
 	return true
 }
 
+// forget drops refusals that may not be true any more.
+func (r *reports) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.denied = nil
+}
+
 func (r *reports) refusals() []AccessError {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -146,6 +146,9 @@ func countDirs(l *blobcache.Listing) (n int) {
 // fetchBelow lists everything below top and keeps each folder of it, unless there
 // are more than most entries.
 func (m *Mount) fetchBelow(ctx context.Context, r *repo, s *snapshot, top string, most int) error {
+	if s.date.Load() == 0 {
+		s.date.CompareAndSwap(0, m.commitDate(ctx, r, s.commit))
+	}
 	folders := make(map[string][]blobcache.Entry)
 	n := 0
 	for e, err := range m.hub.Tree(ctx, r.id, s.commit, top, &hub.TreeOptions{Recursive: true}) {
