@@ -61,8 +61,8 @@ type answer struct {
 	Errno  int
 	Status Status
 	// Names counts names that the kernel was told to forget.
-	Names, Goroutines int64
-	Pollers           int64
+	Names   int64
+	Pollers int64
 }
 
 func daemon(config string) int {
