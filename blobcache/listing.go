@@ -72,3 +72,14 @@ func TreeKey(repo hub.Repo, oid OID) string { return "tree " + repo.String() + "
 // RootKey is the key of the root folder of a commit, whose tree id the Hub
 // doesn't give.
 func RootKey(repo hub.Repo, commit string) string { return "root " + repo.String() + " " + commit }
+
+// SharedRefs are the commits of the revisions that the shared cache knows of a
+// repository, as huggingface_hub left them: names of branches and tags, and full
+// names such as refs/pr/1. Empty if it has none of the repository.
+func (c *Cache) SharedRefs(repo hub.Repo) map[string]string {
+	refs, err := c.shared.Refs(repo)
+	if err != nil {
+		c.log.Debug("refs of the shared cache can't be read", "repo", repo, "err", err)
+	}
+	return refs
+}

@@ -112,7 +112,8 @@ func (c *catalog) repo(ctx context.Context, asked hub.Repo) (*repo, error) {
 }
 
 // formerRepo is what a former mount knew of a repository: by itself, by the list
-// of its namespace, or by its references.
+// of its namespace, or by its references. What the official client has downloaded
+// is known by its references, too.
 func (c *catalog) formerRepo(asked hub.Repo) (repoInfo, bool) {
 	var info repoInfo
 	if c.kept(recordRepo, strings.ToLower(asked.String()), &info) {
@@ -126,7 +127,7 @@ func (c *catalog) formerRepo(asked hub.Repo) (repoInfo, bool) {
 			}
 		}
 	}
-	return repoInfo{ID: asked.ID}, c.kept(recordRefs, asked.String(), new(refs))
+	return repoInfo{ID: asked.ID}, c.kept(recordRefs, asked.String(), new(refs)) || len(c.m.cache.SharedRefs(asked)) > 0
 }
 
 // listKey is the key of a namespace's list on disk.

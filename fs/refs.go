@@ -39,6 +39,25 @@ func newRefs(answer *hub.Refs, head string, withPulls bool) *refs {
 	return r
 }
 
+// sharedRefs makes references of what huggingface_hub has downloaded: commits by
+// revision. Whether a name is a branch or a tag isn't known; it's all the same
+// where nothing moves. nil if there are none.
+func sharedRefs(commits map[string]string) *refs {
+	r := &refs{Branches: make(map[string]string), Tags: make(map[string]string), Others: make(map[string]string), WithPulls: true}
+	for name, commit := range commits {
+		if strings.HasPrefix(name, "refs/") {
+			r.Others[name] = commit
+		} else {
+			r.Branches[name] = commit
+		}
+	}
+	if len(commits) == 0 {
+		return nil
+	}
+	r.Default = r.defaultBranch("")
+	return r
+}
+
 // defaultBranch is main, as on the Hub, or else what looks most like it.
 func (r *refs) defaultBranch(head string) string {
 	for _, name := range []string{"main", "master"} {

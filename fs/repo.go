@@ -101,7 +101,7 @@ func (r *repo) askReferences(ctx context.Context, withPulls bool) (*refs, error)
 		if err == nil || isRefusal(err) {
 			return found, err
 		}
-		old, at := r.recorded()
+		old, at := r.lastSeen()
 		if old == nil {
 			return nil, err
 		}
@@ -123,6 +123,15 @@ func (r *repo) recorded() (*refs, time.Time) {
 		return nil, time.Time{}
 	}
 	return old, at
+}
+
+// lastSeen gives the references that a former mount has seen, or else those that
+// the official client left in the cache; nil if there are neither.
+func (r *repo) lastSeen() (*refs, time.Time) {
+	if old, at := r.recorded(); old != nil {
+		return old, at
+	}
+	return sharedRefs(r.m.cache.SharedRefs(r.id)), time.Time{}
 }
 
 // formerHead is the commit of a revision that a former mount showed, or "".
