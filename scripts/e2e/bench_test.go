@@ -114,24 +114,30 @@ func coldSequential(t *testing.T) []row {
 func coldMiddle(t *testing.T) []row {
 	u := newUser(t)
 	u.addLFS("huge.bin", islands(t, 10<<30))
-	dir := u.mount(repoID)
-	f, err := os.Open(filepath.Join(dir, "huge.bin"))
-	if err != nil {
-		t.Fatal(err)
+	var fetched, took []float64
+	for range rounds {
+		u.forget()
+		dir := u.mount(repoID)
+		f, err := os.Open(filepath.Join(dir, "huge.bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.srv.Hub.SetNetwork(link)
+		u.srv.Hub.ResetCounts()
+		start := time.Now()
+		_, err = f.ReadAt(make([]byte, 4096), 5<<30)
+		took = append(took, time.Since(start).Seconds()/link.Latency.Seconds())
+		u.srv.Hub.SetNetwork(localhub.Network{})
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fetched = append(fetched, float64(u.srv.Hub.Counts().ContentBytes)/1024)
+		u.umount(dir)
 	}
-	defer f.Close()
-	u.srv.Hub.SetNetwork(link)
-	defer u.srv.Hub.SetNetwork(localhub.Network{})
-	u.srv.Hub.ResetCounts()
-	start := time.Now()
-	if _, err := f.ReadAt(make([]byte, 4096), 5<<30); err != nil {
-		t.Fatal(err)
-	}
-	took := time.Since(start)
-	counts := u.srv.Hub.Counts()
 	return []row{
-		{"cold 4 KiB read in a 10 GiB file, fetched", float64(counts.ContentBytes) / 1024, "KiB", "<= 256", ""},
-		{"cold 4 KiB read in a 10 GiB file, time over a round trip", took.Seconds() / link.Latency.Seconds(), "RTT", "<= 2", ""},
+		{"cold 4 KiB read in a 10 GiB file, fetched", median(fetched), "KiB", "<= 256", ""},
+		{"cold 4 KiB read in a 10 GiB file, time over a round trip", median(took), "RTT", "<= 2", "with the transfer"},
 	}
 }
 

@@ -103,6 +103,34 @@ func TestCorruption(t *testing.T) {
 	checkHubCache(t, filepath.Join(u.home, "hf", "hub"))
 }
 
+// A folder of 100,000 files is listed, and a file in it found and read.
+func TestOneLargeFolder(t *testing.T) {
+	u := newUser(t)
+	var ops []localhub.Operation
+	for i := range 100_000 {
+		name := fmt.Sprintf("all/%06d.txt", i)
+		ops = append(ops, localhub.Operation{Kind: localhub.OpAdd, Path: name, Content: []byte(name)})
+	}
+	u.commit("100,000 files in a folder", ops...)
+	u.srv.Hub.ResetCounts()
+	dir := u.mount(repoID)
+	names, err := os.ReadDir(filepath.Join(dir, "all"))
+	if err != nil || len(names) != len(ops) {
+		t.Fatalf("%d names, %v", len(names), err)
+	}
+	for i, n := range names {
+		if want := fmt.Sprintf("%06d.txt", i); n.Name() != want {
+			t.Fatalf("name %d is %s, want %s", i, n.Name(), want)
+		}
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "all", "077777.txt")); err != nil || string(got) != "all/077777.txt" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := u.srv.Hub.Counts().API; n > 105 {
+		t.Errorf("%d API requests", n)
+	}
+}
+
 type readers struct {
 	count    int // of reads, each
 	maxLen   int // of one read, bytes
