@@ -50,3 +50,11 @@ func unixNano(ns int64) time.Time {
 	}
 	return time.Unix(0, ns)
 }
+
+// mtimeOf is the time of an inode in Unix nanoseconds. It requires the inode's mu.
+func mtimeOf(ino *inode) int64 {
+	if ino.mtime.IsZero() {
+		return 0
+	}
+	return ino.mtime.UnixNano()
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -59,13 +60,40 @@ func (k Key) dir() string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Options configure a Branch. Those that are set must all be.
+// Options configure a Branch.
 type Options struct {
 	StateDir string // of all journals
 	Tree     Tree   // of the branch, as it is shown first
 	// Blob opens content that the Hub has. It shouldn't need the network.
 	Blob   func(blobcache.File) (Blob, error)
 	Logger *slog.Logger // nil is silent
+
+	// Hub is where commits go; nil makes none. The rest is for commits only.
+	Hub *hub.Client
+	// OpenTree gives the tree of a commit of a revision; "" is its head as the Hub
+	// says it now. Needed with Hub.
+	OpenTree func(ctx context.Context, revision, commit string) (Tree, error)
+	// Keep puts committed content into the cache, where Blob finds it. It is called
+	// for one file at a time; src is valid until it returns.
+	Keep func(ctx context.Context, f blobcache.File, src io.ReaderAt) error
+	// Moved is told when the branch is shown at another commit, without a call of
+	// SetTree; Changed, which paths look different because a conflict was solved.
+	// Neither may call the Branch.
+	Moved    func(Tree)
+	Changed  func(paths []string)
+	Progress func(hub.Progress) // of uploads
+
+	OnConflict OnConflict    // "" is KeepBoth
+	CreatePR   bool          // changes go to a pull request of their own
+	Atomic     bool          // one refused path holds back all
+	Every      time.Duration // between automatic commits; 0 makes none
+	MaxDelay   time.Duration // how long a busy folder may be left out of them; 0 is for ever
+	// NoFsyncCommit makes no commits because of an fsync.
+	NoFsyncCommit     bool
+	MaxCommitsPerHour int           // of automatic commits; 0 is 60
+	LocalOnly         []string      // nil is DefaultLocalOnly
+	CommitOpen        []string      // nil is DefaultCommitOpen
+	RetryPause        time.Duration // before something is tried again; 0 is 2 s
 }
 
 // A Branch is a writable view of a branch of the Hub. It is safe for concurrent use.
@@ -87,12 +115,25 @@ type Branch struct {
 	root   *node
 	inodes map[uint64]*inode // those that the log knows
 	closed bool
+	// What follows is the committer's, and guarded by mu for those who look.
+	values     map[string]json.RawMessage // as the log has them
+	committing map[*node]bool
+	uploads    map[string]upload // of large files, by path
+	refused    map[*node]uint64  // versions that the push under way has seen refused
+	landedAt   time.Time         // of the last commit of ours
+	unsettled  string            // a commit of ours that isn't shown yet
+	lastErr    error
+	retryAt    time.Time
 
 	ended   atomic.Bool   // closed, for those that don't hold mu
 	nextID  atomic.Uint64 // of inodes and layers
 	sweeper sweeper
 	stop    context.CancelFunc
 	group   errgroup.Group
+
+	requests chan *request
+	kicked   chan struct{}
+	finished chan struct{} // closed when the committer has ended
 }
 
 // Open opens the changes of a key, and takes over what a mount before has left.
@@ -159,17 +200,25 @@ func openDisk(ctx context.Context, d disk, boot string, x *index, key Key, opts 
 		key: key, opts: opts, log: opts.Logger, now: time.Now,
 		disk: d, index: x, attrs: &attrStore{index: x, recent: make(map[string]*attr)},
 		tree: opts.Tree, root: &node{}, inodes: make(map[uint64]*inode),
+		values: make(map[string]json.RawMessage), committing: make(map[*node]bool), refused: make(map[*node]uint64), uploads: make(map[string]upload),
+		requests: make(chan *request), kicked: make(chan struct{}, 1), finished: make(chan struct{}),
 	}
 	b.sweeper.stacks = make(map[*inode]bool)
 	b.journal = &journal{disk: d, boot: boot, snapshot: b.snapshot}
 	if err := b.recover(); err != nil {
 		return nil, fmt.Errorf("staged changes of %s: %w", key.Repo, err)
 	}
-	if err := b.SetTree(ctx, opts.Tree); err != nil {
+	// Without the Hub it is shown as it was left, and compared when the Hub is back.
+	if err := b.setTree(ctx, opts.Tree); err != nil && ctx.Err() == nil {
+		b.log.Warn("staged changes can't be compared with the Hub now", "repo", key.Repo, "error", err)
+	} else if err != nil {
 		return nil, errors.Join(err, b.journal.close())
 	}
 	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	b.group.Go(func() error { b.sweep(ctx); return nil })
+	if opts.Hub != nil {
+		b.group.Go(func() error { b.run(ctx); return nil })
+	}
 	return b, nil
 }
 
@@ -210,6 +259,8 @@ func (b *Branch) newInode(source *Source) *inode {
 	if source != nil {
 		ino.blob = b.blob(*source)
 		ino.size = source.Size
+		ino.known = &Was{Hash: source.Hash, Size: source.Size}
+		ino.origin = source.Path
 	}
 	return ino
 }
@@ -286,5 +337,10 @@ func (b *Branch) snapshot() []put {
 		}
 		puts = append(puts, put{Node: r})
 	})
+	for name, v := range b.values {
+		if len(v) > 0 {
+			puts = append(puts, put{Value: &valueRec{Name: name, Value: v}})
+		}
+	}
 	return append(puts, b.attrs.records()...)
 }

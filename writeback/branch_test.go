@@ -201,7 +201,7 @@ func TestUnlinkedFolderStaysUntilRmdir(t *testing.T) {
 	must(t, r.Unlink(ctx, "d/e/f"))
 	wantView(t, r, map[string]string{"d/": "", "d/e/": ""})
 	// The commit that deletes it leaves no folder on the Hub.
-	must(t, r.SetTree(ctx, &hubTree{"c2", nil}))
+	must(t, r.setTree(ctx, &hubTree{"c2", nil}))
 	wantView(t, r, map[string]string{"d/": "", "d/e/": ""})
 	r.tree = &hubTree{"c2", nil}
 	r.kill(t)
@@ -406,7 +406,7 @@ func TestAttributesStay(t *testing.T) {
 	changed["d/a"] = "file by somebody else"
 	r2 := newRig(t, base)
 	must(t, r2.Setattr(ctx, "d/a", Setattr{Mode: &mode}))
-	must(t, r2.SetTree(ctx, &hubTree{"c2", changed}))
+	must(t, r2.setTree(ctx, &hubTree{"c2", changed}))
 	if e, _ := r2.Lookup(ctx, "d/a"); e.Mode != 0 {
 		t.Errorf("mode %o for other content", e.Mode)
 	}
@@ -427,7 +427,7 @@ func TestOthersMoveTheBranch(t *testing.T) {
 	for _, content := range next {
 		r.blobs.content[gitOID(content).String()] = content
 	}
-	must(t, r.SetTree(ctx, &hubTree{"c2", next}))
+	must(t, r.setTree(ctx, &hubTree{"c2", next}))
 	want := view(next)
 	want["d/a"], want["d/n"] = "ours", "ours, too"
 	wantView(t, r, want)
@@ -436,6 +436,6 @@ func TestOthersMoveTheBranch(t *testing.T) {
 	}
 	must(t, reader.Release())
 	// A folder with something of ours stays when others remove the rest of it.
-	must(t, r.SetTree(ctx, &hubTree{"c3", map[string]string{"README.md": base["README.md"]}}))
+	must(t, r.setTree(ctx, &hubTree{"c3", map[string]string{"README.md": base["README.md"]}}))
 	wantView(t, r, map[string]string{"README.md": base["README.md"], "d/": "", "d/a": "ours", "d/n": "ours, too"})
 }

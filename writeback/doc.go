@@ -59,7 +59,7 @@
 //	committing  part of the commit that is under way
 //	failed      the Hub refused it, with the Hub's message; or it was torn by a crash
 //	            (below) and nobody has saved it again
-//	conflict    changed here and on the Hub, and kept back (on-conflict ours, fail)
+//	conflict    changed here and on the Hub, and kept back (on-conflict theirs, fail)
 //	local       a name that never leaves the machine; an empty folder
 //	ignored     the repository's own rules leave it out
 //
@@ -71,6 +71,31 @@
 // first changed (or last committed). Where the Hub's entry differs from Was, others
 // have changed the path, too: a conflict. Nothing else is remembered of the commit
 // that a change was based on.
+//
+// # Commits
+//
+// One goroutine, the committer, makes the commits; others ask it and wait. A push goes
+// round after round until nothing is left or the Hub says no:
+//
+//	settle      let go of what was committed before: content to the cache, then the
+//	            view to the tree of the commit
+//	find        what became of commits whose answer was lost: a mark in the history, or
+//	            none and the branch has moved, so that it can't land any more
+//	solve       paths that others have changed, too
+//	take        pin the content of what is to go, at one instant
+//	upload      LFS objects, whose parts are remembered; drop what is unchanged
+//	send        mark, parent and paths into the log, fsync, then the commit
+//	landed      each path is what was sent; what happened to it since stays on top
+//
+// After a 412 the branch is followed to its new head, and the next round goes on top. A
+// commit with a parent can land only while the parent is the head, so one whose fate isn't
+// known needs no guess: the next one with the same parent excludes it, or is excluded. A
+// pull request has no such guard, so one that may have been begun is searched for a
+// while before another is begun.
+//
+// A committed file stays an inode with Known, its hash, equal to Was, which is how it
+// counts as clean, until settle has shown the Hub's own entry in its place. Programs that
+// have it open keep its layers, and a write stages it again with them.
 //
 // # What is safe when
 //
@@ -87,10 +112,11 @@
 //
 // # Ownership and locks
 //
-// Branch.mu guards the tree of names and what inodes belong to them. inode.mu guards
+// Branch.mu guards the tree of names, what inodes belong to them, and what others may
+// see of the committer. inode.mu guards
 // the layers of one inode, its size and flags. journal.mu guards the end of the log,
 // journal.syncing the right to fsync or replace it. Order: journal.syncing, Branch.mu,
-// inode.mu, journal.mu; the mutexes of layers, blobs, attributes and the sweeper
+// inode.mu (several only by who holds Branch.mu), journal.mu; the mutexes of layers, blobs, attributes and the sweeper
 // are leaves.
 //
 // Appends to the log happen under the lock of what they describe, since the order of
@@ -124,6 +150,16 @@
 //	    both are there and show the same; it is done again some time
 //	rewriting the log: journal.new is complete and fsynced before it is renamed
 //	    journal.new is removed; or it is the journal
+//
+//	uploading: parts of multipart uploads are in index.db
+//	    the Hub is asked which objects it has, and uploads go on from the last part
+//	sending: mark, parent, paths and hashes are in the log before the request
+//	    the history is searched for the mark, then it is landed, or the paths are still
+//	    changed and go into the next commit
+//	landed: one line of the log
+//	    what is clean is settled
+//	settling: the cache has some of the content, the view is the old tree
+//	    it is done again
 //
 // # After the machine dies at any line
 //

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hubfs/hubfs/blobcache"
 	"github.com/hubfs/hubfs/hub"
@@ -114,11 +115,13 @@ type rig struct {
 	tree  *hubTree
 	blobs *hubBlobs
 	boot  string
+
+	started time.Time // of at's clock
 }
 
 func newRig(t testing.TB, files map[string]string) *rig {
 	t.Helper()
-	r := &rig{disk: newMemDisk(), tree: &hubTree{"c1", files}, blobs: &hubBlobs{content: make(map[string]string)}, boot: "boot 1"}
+	r := &rig{disk: newMemDisk(), tree: &hubTree{"c1", files}, blobs: &hubBlobs{content: make(map[string]string)}, boot: "boot 1", started: time.Now()}
 	for _, content := range files {
 		r.blobs.content[gitOID(content).String()] = content
 	}
@@ -256,5 +259,15 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// waitFor returns when something is so; the test's own time limit ends it.
+func waitFor(t testing.TB, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain")
+		}
 	}
 }

@@ -31,12 +31,18 @@ type inode struct {
 	dirty   bool         // written to since the last flush
 	appends bool         // was opened with O_APPEND
 	torn    bool         // a crash came before it was closed
+	known   *Was         // what the content is, if it was hashed since it was changed
+	origin  string       // path that it had on the Hub when it was last there; "" if never
 	mode    uint32       // 0: the default
 	mtime   time.Time    // zero: unknown
 	ver     uint64       // counts changes of the content
 	gen     uint64       // counts changes of the layers' files
 	syncErr error        // a failed fsync, until the content is replaced
 	kept    bool         // layers' files are held open
+	doneVer uint64       // of the content that was committed last, maybe but for the end of a log
+	wanted  bool         // a program has fsynced it, and a commit is due when it is closed
+	// nameless says that the log needn't know it any more: it has no name.
+	nameless bool
 	// stackedAt is the line of the log that knows the uppermost layer.
 	stackedAt int64
 	dropped   bool // the content is gone
@@ -45,10 +51,7 @@ type inode struct {
 // record describes the inode for the log, with the extents that aren't there yet. It
 // requires mu. The caller calls recorded when the log has them.
 func (ino *inode) record() []put {
-	r := &inodeRec{ID: ino.id, Dirty: ino.dirty, Append: ino.appends, Torn: ino.torn, Mode: ino.mode}
-	if !ino.mtime.IsZero() {
-		r.MTime = ino.mtime.UnixNano()
-	}
+	r := &inodeRec{ID: ino.id, Dirty: ino.dirty, Append: ino.appends, Torn: ino.torn, Known: ino.known, Origin: ino.origin, Mode: ino.mode, MTime: mtimeOf(ino)}
 	if ino.blob != nil {
 		r.Base = &ino.blob.source
 	}
@@ -118,10 +121,10 @@ func (ino *inode) top() (*layer, error) {
 		return nil, err
 	}
 	defer next.unref()
-	dirty := ino.dirty
-	ino.layers, ino.dirty = append(ino.layers[:len(ino.layers):len(ino.layers)], next), true
+	dirty, known := ino.dirty, ino.known
+	ino.layers, ino.dirty, ino.known = append(ino.layers[:len(ino.layers):len(ino.layers)], next), true, nil
 	if err := ino.log(); err != nil {
-		ino.layers, ino.dirty = ino.layers[:len(ino.layers)-1], dirty
+		ino.layers, ino.dirty, ino.known = ino.layers[:len(ino.layers)-1], dirty, known
 		ino.b.discard(next)
 		return nil, err
 	}
@@ -144,10 +147,11 @@ func (ino *inode) change() (*layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !ino.dirty {
-		ino.dirty = true
+	if !ino.dirty || ino.known != nil {
+		dirty, known := ino.dirty, ino.known
+		ino.dirty, ino.known = true, nil
 		if err := ino.log(); err != nil {
-			ino.dirty = false
+			ino.dirty, ino.known = dirty, known
 			return nil, err
 		}
 	}
@@ -285,10 +289,10 @@ func (ino *inode) replace() error {
 		return err
 	}
 	defer l.unref()
-	old, size, blob, was := ino.layers, ino.size, ino.blob, ino.dirty
-	ino.layers, ino.size, ino.blob, ino.dirty = []*layer{l}, 0, nil, true
+	old, size, blob, was, known := ino.layers, ino.size, ino.blob, ino.dirty, ino.known
+	ino.layers, ino.size, ino.blob, ino.dirty, ino.known = []*layer{l}, 0, nil, true, nil
 	if err := ino.log(); err != nil {
-		ino.layers, ino.size, ino.blob, ino.dirty = old, size, blob, was
+		ino.layers, ino.size, ino.blob, ino.dirty, ino.known = old, size, blob, was, known
 		ino.b.discard(l)
 		return err
 	}

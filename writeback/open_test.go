@@ -39,6 +39,17 @@ func TestOneMountAtATime(t *testing.T) {
 		t.Errorf("write after close: %v", err)
 	}
 
+	list, err := Journals(state)
+	must(t, err)
+	if len(list) != 2 {
+		t.Fatalf("journals: %+v", list)
+	}
+	for _, j := range list {
+		if want := map[string]int{"alice": 1, "bob": 0}[j.Key.User]; j.Live || j.Err != nil || len(j.Changes) != want || j.Key.Repo != testKey.Repo {
+			t.Errorf("journal: %+v", j)
+		}
+	}
+
 	// The next mount has it, and a damaged index is no obstacle.
 	name := filepath.Join(state, branchesDir, testKey.dir(), "index.db")
 	must(t, os.WriteFile(name, make([]byte, 8192), 0o600))

@@ -79,6 +79,8 @@ type inodeRec struct {
 	Synced bool       `json:"y,omitempty"`    // on disk as it is, but for what Dirty announces
 	Append bool       `json:"ap,omitempty"`   // was opened with O_APPEND
 	Torn   bool       `json:"torn,omitempty"` // a crash came before it was closed
+	Known  *Was       `json:"w,omitempty"`    // what the content is, if it was hashed
+	Origin string     `json:"fr,omitempty"`   // path that it had on the Hub
 	Mode   uint32     `json:"o,omitempty"`    // permission bits; 0 is the default
 	MTime  int64      `json:"t,omitempty"`    // Unix nanoseconds
 }

@@ -29,6 +29,7 @@ type replayer struct {
 	inodes  map[uint64]*inodeRec
 	written map[uint64]*replayedExtents // by layer
 	attrs   map[string]*attr
+	values  map[string]json.RawMessage
 	boot    string
 }
 
@@ -36,6 +37,28 @@ type replayedExtents struct {
 	extents extents
 	deltas  int
 	missing bool
+}
+
+func newReplayer() *replayer {
+	return &replayer{
+		nodes: make(map[string]*nodeRec), inodes: make(map[uint64]*inodeRec),
+		written: make(map[uint64]*replayedExtents), attrs: make(map[string]*attr),
+		values: make(map[string]json.RawMessage),
+	}
+}
+
+// changes are the paths that differ from what the Hub has.
+func (r *replayer) changes() []string {
+	var paths []string
+	for path, n := range r.nodes {
+		ino := r.inodes[n.Inode]
+		clean := ino != nil && ino.Known != nil && n.Was.same(ino.Known)
+		if n.Kind == kindFile && !clean || n.Kind != kindFile && n.Was.file() {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 func (r *replayer) apply(p put) {
@@ -50,6 +73,8 @@ func (r *replayer) apply(p put) {
 		delete(r.inodes, p.Inode.ID)
 	case p.Inode != nil:
 		r.inodes[p.Inode.ID] = p.Inode
+	case p.Value != nil:
+		r.values[p.Value.Name] = p.Value.Value
 	case p.Attr != nil:
 		r.attrs[p.Attr.Path] = p.Attr.Attr
 	case p.Extents != nil:
@@ -93,10 +118,7 @@ func (b *Branch) recover() error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	r := &replayer{
-		nodes: make(map[string]*nodeRec), inodes: make(map[uint64]*inodeRec),
-		written: make(map[uint64]*replayedExtents), attrs: make(map[string]*attr),
-	}
+	r := newReplayer()
 	for _, p := range read.puts {
 		r.apply(p)
 	}
@@ -161,6 +183,7 @@ func (b *Branch) begun(r *replayer, read *replay) error {
 	for path, a := range r.attrs {
 		b.attrs.set(path, a)
 	}
+	maps.Copy(b.values, r.values)
 	slices.Sort(b.recovered.Torn)
 	b.recovered.Changes = b.countChanges()
 
@@ -187,7 +210,7 @@ func (b *Branch) begun(r *replayer, read *replay) error {
 // revive makes an inode of its record.
 func (b *Branch) revive(rec *inodeRec, r *replayer, rebooted bool) (*inode, error) {
 	ino := &inode{
-		b: b, id: rec.ID, logged: true, appends: rec.Append, torn: rec.Torn || rec.Dirty,
+		b: b, id: rec.ID, logged: true, appends: rec.Append, torn: rec.Torn || rec.Dirty, known: rec.Known, origin: rec.Origin,
 		mode: rec.Mode, mtime: unixNano(rec.MTime),
 	}
 	if rec.Base != nil {
@@ -217,6 +240,9 @@ func (b *Branch) revive(rec *inodeRec, r *replayer, rebooted bool) (*inode, erro
 		l.written = have.extents.cut(l.below)
 		ino.size = size
 		ino.layers = append(ino.layers, l)
+	}
+	if ino.torn {
+		ino.known = nil
 	}
 	if rebooted && len(ino.layers) > 0 && (!rec.Synced || rec.Size != ino.size) {
 		ino.torn = true
@@ -261,7 +287,7 @@ func (b *Branch) reviveNode(path string, rec *nodeRec) []put {
 func (b *Branch) countChanges() int {
 	count := 0
 	b.root.all(func(_ string, n *node) {
-		if n.kind == kindFile || n.was.file() && n.kind != kindNone {
+		if n.changed() {
 			count++
 		}
 	})

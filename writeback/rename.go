@@ -34,7 +34,7 @@ func (b *Branch) Rename(ctx context.Context, from, to string, noReplace bool) er
 					return err
 				}
 			}
-		} else if err := b.settle(from, to); err != nil {
+		} else if err := b.makeDurable(from, to); err != nil {
 			return err
 		}
 		c, err := b.begin(tree)
@@ -66,9 +66,9 @@ func gatherFolders(ctx context.Context, tree Tree, dir string, into map[string]*
 	return nil
 }
 
-// settle makes content durable that is about to replace other staged content, as
+// makeDurable makes content durable that is about to replace other staged content, as
 // that may be durable itself: programs that save by rename count on having the one or the other.
-func (b *Branch) settle(from, to string) error {
+func (b *Branch) makeDurable(from, to string) error {
 	b.mu.RLock()
 	var ino *inode
 	if n, over := b.root.find(from), b.root.find(to); n != nil && n.kind == kindFile && over != nil && over.kind == kindFile {
@@ -164,17 +164,14 @@ func (m *mover) file(from, to string) error {
 
 // adopt lets the log know an inode that is as the Hub has it, with the attributes of its path.
 func (m *mover) adopt(path string, ino *inode, base *blobcache.Entry) {
-	ino.mu.Lock()
-	defer ino.mu.Unlock()
+	m.lock(ino)
 	if a := m.b.attrs.get(path); a != nil && base != nil && a.Hash == base.Hash() {
 		ino.mode, ino.mtime = a.Mode, unixNano(a.MTime)
 	}
 	m.puts = append(m.puts, ino.record()...)
 	m.do(func() {
-		ino.mu.Lock()
 		ino.logged = true
 		ino.recorded()
-		ino.mu.Unlock()
 		m.b.inodes[ino.id] = ino
 	})
 }

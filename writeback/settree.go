@@ -2,15 +2,27 @@ package writeback
 
 import (
 	"context"
+	"time"
 
 	"github.com/hubfs/hubfs/blobcache"
 )
 
-// SetTree shows the changes on top of another commit of the branch, which others or
-// a commit of ours have made. What others did to paths that are changed here is
-// found out now; see Options.OnConflict for what becomes of it. It asks for the folders that have
-// changes; on an error the tree stays what it was.
-func (b *Branch) SetTree(ctx context.Context, tree Tree) error {
+// SetTree shows the changes on top of another commit of the branch, which others
+// have made; asked is when the Hub was asked for the branch's head: what it said
+// before our last commit is not taken. What others did to paths that are changed here
+// is found out now; see Options.OnConflict for what becomes of it. It asks for the
+// folders that have changes; on an error the tree stays what it was.
+func (b *Branch) SetTree(ctx context.Context, tree Tree, asked time.Time) error {
+	b.mu.RLock()
+	old := asked.Before(b.landedAt) || b.tree == tree
+	b.mu.RUnlock()
+	if old {
+		return nil
+	}
+	return b.setTree(ctx, tree)
+}
+
+func (b *Branch) setTree(ctx context.Context, tree Tree) error {
 	lists := make(map[string]*blobcache.Listing)
 	for {
 		for _, dir := range b.foldersWithChanges(lists) {
@@ -45,9 +57,10 @@ func (b *Branch) foldersWithChanges(known map[string]*blobcache.Listing) []strin
 func (b *Branch) trySetTree(tree Tree, lists map[string]*blobcache.Listing) (done bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := &reconciler{change: &change{b: b}, lists: lists, complete: true}
+	r := &reconciler{change: &change{b: b, quiet: true}, lists: lists, complete: true}
 	r.node("", b.root)
 	if !r.complete {
+		r.unlock()
 		return false, nil // a change came in between
 	}
 	if err := r.commit(); err != nil {
@@ -85,8 +98,7 @@ func (r *reconciler) node(path string, n *node) (alive bool) {
 	case kindNone:
 		r.clean(path, n, e, alive)
 	case kindFile:
-		r.file(n, e)
-		return true
+		return r.file(path, n, e)
 	case kindGone:
 		r.gone(path, n, e)
 	case kindDir:
@@ -100,7 +112,10 @@ func (r *reconciler) node(path string, n *node) (alive bool) {
 func (r *reconciler) clean(path string, n *node, e *blobcache.Entry, alive bool) {
 	if ino := n.ino; ino != nil && ino.writers == 0 && !ino.opened.same(wasOf(e)) {
 		r.do(func() {
-			ino.node, n.ino = nil, nil // handles stay with what they opened
+			ino.mu.Lock()
+			ino.nameless = true // handles stay with what they opened
+			ino.mu.Unlock()
+			ino.node, n.ino = nil, nil
 			n.prune()
 		})
 	}
@@ -110,14 +125,52 @@ func (r *reconciler) clean(path string, n *node, e *blobcache.Entry, alive bool)
 	}
 }
 
-// file sees to a file of ours.
-func (r *reconciler) file(n *node, e *blobcache.Entry) {
+// file sees to a file of ours, and says whether it stays one.
+func (r *reconciler) file(path string, n *node, e *blobcache.Entry) bool {
 	now := wasOf(e)
-	if n.was.same(now) {
+	n.ino.mu.RLock()
+	known := n.ino.known
+	n.ino.mu.RUnlock()
+	switch {
+	case known != nil && (known.same(now) || known.same(n.was)):
+		// The Hub has it; or had it, and others have changed it since.
+		r.settle(path, n, known, now)
+		return false
+	case n.was.same(now):
 		r.do(func() { n.theirs = nil })
+	default:
+		r.do(func() { n.theirs = &conflict{now} })
+	}
+	return true
+}
+
+// settle ends the staging of a file that was committed. Who has it open goes on
+// with what is staged.
+func (r *reconciler) settle(path string, n *node, known, now *Was) {
+	ino := n.ino
+	r.lock(ino)
+	if !ino.known.same(known) {
+		r.complete = false // written to just now
 		return
 	}
-	r.do(func() { n.theirs = &conflict{now} })
+	r.attr(path, &attr{Hash: known.Hash, Mode: ino.mode, MTime: mtimeOf(ino)})
+	r.puts = append(r.puts, put{Inode: &inodeRec{ID: ino.id, Gone: true}})
+	stays := ino.handles > 0 && (known.same(now) || ino.writers > 0)
+	at := ino
+	if !stays {
+		at = nil
+	}
+	r.set(path, state{}, at)
+	r.do(func() {
+		ino.logged, ino.nameless = false, !stays
+		ino.opened = known
+		delete(r.b.inodes, ino.id)
+	})
+	r.after = append(r.after, func() {
+		if ino.handles == 0 {
+			r.b.release(ino)
+		}
+	})
 }
 
 // gone sees to a path that was deleted here.

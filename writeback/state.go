@@ -57,12 +57,53 @@ func (b *Branch) stateOf(n *node) State {
 			return Local // Git has no empty folders
 		}
 		return Clean
-	case n.fail != nil:
+	case n.clean():
+		return Clean
+	case b.committing[n]:
+		return Committing
+	case n.theirs != nil && (b.opts.OnConflict == Theirs || b.opts.OnConflict == Fail):
+		return Conflict
+	case n.fail != nil && n.failVer == n.ver():
 		return n.fail.State
+	case b.isLocalOnly(n):
+		return Local
 	case n.ino != nil && n.ino.isTorn():
 		return Failed
 	}
 	return Staged
+}
+
+// clean says whether a file of ours is what the Hub has, and only waits for the tree.
+// It requires mu.
+func (n *node) clean() bool {
+	if n.kind != kindFile {
+		return false
+	}
+	n.ino.mu.RLock()
+	defer n.ino.mu.RUnlock()
+	return n.ino.known != nil && n.was.same(n.ino.known)
+}
+
+// ver is the version of the node's content; 0 if it has none. It requires mu.
+func (n *node) ver() uint64 {
+	if n.ino == nil {
+		return 0
+	}
+	n.ino.mu.RLock()
+	defer n.ino.mu.RUnlock()
+	return n.ino.ver
+}
+
+// changed says whether a path differs from what the Hub has. Folders don't count,
+// but for those in the place of a file. It requires mu.
+func (n *node) changed() bool {
+	switch n.kind {
+	case kindFile:
+		return !n.clean()
+	case kindGone, kindDir:
+		return n.was.file()
+	}
+	return false
 }
 
 func (ino *inode) isTorn() bool {
@@ -87,7 +128,7 @@ func (b *Branch) Changes() []Change {
 	defer b.mu.RUnlock()
 	var out []Change
 	b.root.all(func(path string, n *node) {
-		if n.kind != kindFile && (n.kind == kindNone || !n.was.file()) {
+		if !n.changed() {
 			return
 		}
 		c := Change{Path: path, Deleted: n.kind != kindFile, State: b.stateOf(n), Since: n.since}
@@ -99,7 +140,7 @@ func (b *Branch) Changes() []Change {
 			}
 			n.ino.mu.RUnlock()
 		}
-		if n.fail != nil {
+		if n.fail != nil && n.failVer == n.ver() {
 			c.Message = n.fail.Message
 		}
 		out = append(out, c)

@@ -25,9 +25,12 @@ type node struct {
 
 	// ino is the file that is open there, also if it is clean (kindNone).
 	ino *inode
-	// active is when a name or a file directly below was last changed; not kept.
+	// active is when a name directly below was last changed, or a writer of a file that
+	// isn't a log was closed; not kept.
 	active time.Time
 	theirs *conflict // what the Hub has there now, if others changed it, too
+	// failVer is the version of the content that state.fail is about.
+	failVer uint64
 }
 
 // state is what the log keeps of a path.
@@ -132,6 +135,10 @@ type change struct {
 	puts  []put
 	apply []func()
 	kept  map[string]bool // folders that this change has made ours
+	quiet bool            // nobody here has asked for it
+
+	locked map[*inode]bool
+	after  []func()
 }
 
 // set gives a path a state, and the inode that it has if it is a file.
@@ -161,11 +168,32 @@ func (c *change) set(path string, st state, ino *inode) {
 		if ino != nil {
 			ino.node = n
 		}
-		if n.parent != nil {
+		if n.parent != nil && !c.quiet {
 			n.parent.active = c.b.now()
 		}
 		n.prune()
 	})
+}
+
+// lock takes the inode's mu until the change is in the log: a record of it may not
+// overtake another that a writer makes meanwhile. Only changes hold several of them.
+func (c *change) lock(ino *inode) {
+	if c.locked[ino] {
+		return
+	}
+	if c.locked == nil {
+		c.locked = make(map[*inode]bool)
+	}
+	ino.mu.Lock()
+	c.locked[ino] = true
+}
+
+// unlock lets go of what lock took. A change that isn't committed ends with it.
+func (c *change) unlock() {
+	for ino := range c.locked {
+		ino.mu.Unlock()
+	}
+	c.locked = nil
 }
 
 // do adds what is done when the log has the change.
@@ -179,6 +207,17 @@ func (c *change) attr(path string, a *attr) {
 
 // commit writes the change to the log, and then makes it.
 func (c *change) commit() error {
+	if err := c.write(); err != nil {
+		return err
+	}
+	for _, f := range c.after {
+		f()
+	}
+	return nil
+}
+
+func (c *change) write() error {
+	defer c.unlock()
 	if len(c.puts) > 0 {
 		if err := c.b.journal.append(c.puts...); err != nil {
 			return err
@@ -193,17 +232,18 @@ func (c *change) commit() error {
 // drop gives up an inode whose name is gone: its content goes when its last
 // handle is closed.
 func (c *change) drop(ino *inode) {
+	c.lock(ino)
 	if ino.logged {
 		c.puts = append(c.puts, put{Inode: &inodeRec{ID: ino.id, Gone: true}})
 	}
 	c.do(func() {
-		ino.mu.Lock()
-		ino.logged = false
-		ino.mu.Unlock()
+		ino.logged, ino.nameless = false, true
 		if ino.node != nil && ino.node.ino == ino {
 			ino.node.ino = nil
 		}
 		ino.node = nil
+	})
+	c.after = append(c.after, func() {
 		if ino.handles == 0 {
 			c.b.release(ino)
 		}

@@ -1,0 +1,351 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hubfs/hubfs/hub"
+)
+
+// ErrConflict is a commit that wasn't made because others have changed the same
+// paths, and Options.OnConflict is Fail.
+var ErrConflict = errors.New("others have changed the same files")
+
+// Result is what a push came to.
+type Result struct {
+	Commits []Commit `json:"commits"`
+	Failed  []Change `json:"failed"` // at or below the path, what could not be committed
+}
+
+const (
+	pushRounds = 30               // how often a commit is put on top of others' before giving up for now
+	lateCommit = 90 * time.Second // how long a request to begin a pull request may take to land
+)
+
+// push commits what a selection has.
+func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error) {
+	limit := 0
+	b.mu.Lock()
+	clear(b.refused)
+	b.mu.Unlock()
+	for range pushRounds {
+		b.trySettle(ctx)
+		if err := b.findSent(ctx); err != nil {
+			return res, err
+		}
+		if err := b.solveConflicts(ctx, sel); err != nil {
+			return res, err
+		}
+		x, err := b.take(ctx, sel, limit)
+		if err != nil {
+			return res, err
+		}
+		n := len(x.items)
+		if n == 0 {
+			return res, nil
+		}
+		made, more, err := b.commit(ctx, x)
+		b.mu.Lock()
+		clear(b.committing)
+		b.mu.Unlock()
+		x.done()
+		if made != nil {
+			res.Commits = append(res.Commits, *made)
+			b.log.Info("committed", "repo", b.key.Repo, "commit", made.OID, "changes", made.Changes)
+		}
+		switch {
+		case err == nil && !more && limit == 0:
+			return res, nil
+		case err == nil:
+			limit *= 2
+		case errors.Is(err, hub.ErrPreconditionFailed):
+			if err := b.follow(ctx); err != nil {
+				return res, err
+			}
+		case b.blame(x, err):
+			if b.opts.Atomic {
+				return res, err
+			}
+		case splits(err) && n > 1 && !b.opts.Atomic:
+			limit = (n + 1) / 2
+		case splits(err) && n == 1:
+			b.fail(x.items, err)
+		case errors.Is(err, hub.ErrAmbiguousCommit) && ctx.Err() == nil:
+			if limit = n; n > 100 && !b.opts.Atomic {
+				limit = n / 2 // it may be too much for the time that the server takes
+			}
+			if err := b.pause(ctx, err); err != nil {
+				return res, err
+			}
+		default:
+			return res, err
+		}
+	}
+	return res, fmt.Errorf("the branch moves faster than commits can be made: %w", hub.ErrPreconditionFailed)
+}
+
+// commit makes a commit of a batch; none if nothing in it differs from what the Hub has.
+func (b *Branch) commit(ctx context.Context, x *batch) (made *Commit, more bool, err error) {
+	if err := x.check(); err != nil {
+		return nil, false, err
+	}
+	if err := b.upload(ctx, x); err != nil {
+		return nil, false, err
+	}
+	b.dropIgnored(x)
+	if err := b.dropUnchanged(x); err != nil {
+		return nil, false, err
+	}
+	if len(x.items) == 0 {
+		return nil, false, nil
+	}
+	more = x.limit()
+	made, err = b.send(ctx, x)
+	return made, more, err
+}
+
+// check refuses names that the Hub doesn't take, before anything is uploaded.
+func (x *batch) check() error {
+	for _, it := range x.items {
+		if it.ino == nil {
+			continue
+		}
+		if err := hub.ValidPath(it.path); err != nil {
+			return &hub.OperationError{Path: it.path, Err: err}
+		}
+		for part := range strings.SplitSeq(it.path, "/") {
+			if part == ".git" || part == ".cache" {
+				return &hub.OperationError{Path: it.path, Err: fmt.Errorf("the Hub doesn't take a folder or file named %s", part)}
+			}
+		}
+	}
+	return nil
+}
+
+// dropIgnored leaves out what the repository's own rules ignore.
+func (b *Branch) dropIgnored(x *batch) {
+	x.keep(func(it *item) bool {
+		if it.add == nil || !it.add.State.Ignored {
+			return true
+		}
+		b.setFailure(it, Ignored, "the repository's .gitignore leaves it out")
+		return false
+	})
+}
+
+// dropUnchanged leaves out what the Hub has already: it is clean from now on.
+func (b *Branch) dropUnchanged(x *batch) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := &change{b: b, quiet: true}
+	x.keep(func(it *item) bool {
+		if it.ino == nil {
+			return true
+		}
+		if it.move == nil {
+			ino, ver := it.ino, it.ver
+			c.lock(ino)
+			c.do(func() { ino.doneVer = ver })
+		}
+		if !it.was.same(it.now) {
+			return true
+		}
+		if !it.prefix {
+			c.know(it.ino, it.ver, it.now)
+			c.do(func() { b.unsettled = b.tree.Commit() })
+		}
+		return false
+	})
+	return c.commit()
+}
+
+// findSent finds out what became of commits whose answer was lost.
+func (b *Branch) findSent(ctx context.Context) error {
+	for _, s := range b.sent() {
+		if s.NewPR {
+			if err := b.findPR(ctx, s); err != nil {
+				return err
+			}
+			continue
+		}
+		// The head first: what isn't found below a head that has moved can't land any more.
+		head, err := b.opts.OpenTree(ctx, b.Revision(), "")
+		if err != nil {
+			return err
+		}
+		if head.Commit() == s.Parent {
+			continue // it hasn't landed; with the same parent it can't do so twice
+		}
+		made, err := b.opts.Hub.FindCommit(ctx, b.key.Repo, b.Revision(), s.Parent, s.Mark)
+		if err != nil {
+			return err
+		}
+		if made == nil {
+			if err := b.forgetSent(s.Mark); err != nil {
+				return err
+			}
+			continue
+		}
+		return b.landed(s, made.ID, "", true)
+	}
+	return nil
+}
+
+// findPR looks for a pull request whose beginning wasn't answered. As nothing keeps it
+// from landing late, it counts as missing only after a while.
+func (b *Branch) findPR(ctx context.Context, s sentCommit) error {
+	for {
+		refs, err := b.opts.Hub.Refs(ctx, b.key.Repo, true)
+		if err != nil {
+			return err
+		}
+		for _, ref := range slices.Backward(refs.PullRequests) {
+			made, err := b.opts.Hub.FindCommit(ctx, b.key.Repo, ref.Ref, s.Parent, s.Mark)
+			if err != nil {
+				return err
+			}
+			if made != nil {
+				return b.landed(s, made.ID, ref.Ref, true)
+			}
+		}
+		late := time.Unix(s.Sent, 0).Add(lateCommit)
+		if !b.now().Before(late) {
+			return b.forgetSent(s.Mark)
+		}
+		if err := sleep(ctx, min(5*time.Second, late.Sub(b.now()))); err != nil {
+			return err
+		}
+	}
+}
+
+// follow moves to the commit that the branch is at now.
+func (b *Branch) follow(ctx context.Context) error {
+	if err := b.findSent(ctx); err != nil {
+		return err
+	}
+	b.trySettle(ctx)
+	tree, err := b.opts.OpenTree(ctx, b.Revision(), "")
+	if err != nil {
+		return err
+	}
+	if err := b.setTree(ctx, tree); err != nil {
+		return err
+	}
+	if b.opts.Moved != nil {
+		b.opts.Moved(tree)
+	}
+	return nil
+}
+
+// splits says whether a refusal may be of some paths only, without saying which.
+func splits(err error) bool {
+	return errors.Is(err, hub.ErrTooLarge) || errors.Is(err, hub.ErrUnprocessable) || errors.Is(err, hub.ErrBadRequest)
+}
+
+// blame marks the paths that an error names as failed, and says whether there are any.
+func (b *Branch) blame(x *batch, err error) bool {
+	var guilty []*item
+	reasons := make(map[*item]error)
+	add := func(path string, why error) {
+		for _, it := range x.items {
+			if it.path == path && reasons[it] == nil {
+				guilty = append(guilty, it)
+				reasons[it] = why
+			}
+		}
+	}
+	for _, f := range hub.FailedPaths(err) {
+		add(f.Path, f.Err)
+	}
+	var invalid *hub.ValidationError
+	if len(guilty) == 0 && errors.As(err, &invalid) {
+		add(invalid.Value, err)
+	}
+	var refused *hub.Error
+	if len(guilty) == 0 && errors.As(err, &refused) && splits(err) {
+		if it := x.named(refused.Message); it != nil {
+			add(it.path, err)
+		}
+	}
+	for _, it := range guilty {
+		b.fail([]*item{it}, reasons[it])
+	}
+	return len(guilty) > 0
+}
+
+// named is the item whose path a message of the Hub has in it, the longest.
+func (x *batch) named(message string) *item {
+	var found *item
+	for _, it := range x.items {
+		i := strings.Index(message, it.path)
+		if i < 0 || found != nil && len(it.path) < len(found.path) {
+			continue
+		}
+		end := i + len(it.path)
+		if (i == 0 || strings.ContainsRune(` "'`+"`:(", rune(message[i-1]))) &&
+			(end == len(message) || strings.ContainsRune(` "'`+"`:,.)", rune(message[end]))) {
+			found = it
+		}
+	}
+	return found
+}
+
+// fail marks items as failed.
+func (b *Branch) fail(items []*item, err error) {
+	for _, it := range items {
+		b.setFailure(it, Failed, err.Error())
+		b.log.Warn("not committed", "repo", b.key.Repo, "path", it.path, "error", err)
+	}
+}
+
+// setFailure notes why a path isn't committed, until it is changed.
+func (b *Branch) setFailure(it *item, s State, message string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.root.find(it.path)
+	if n == nil || n.kind == kindNone || n.ino != it.ino {
+		return
+	}
+	b.refused[n] = it.ver
+	st := n.state
+	st.fail = &Failure{State: s, Message: message, Time: b.now().Unix()}
+	theirs := n.theirs
+	c := &change{b: b, quiet: true}
+	c.set(it.path, st, n.ino)
+	c.do(func() { n.failVer, n.theirs = it.ver, theirs })
+	if err := c.commit(); err != nil {
+		b.log.Warn("a failure can't be kept", "path", it.path, "error", err)
+		n.fail, n.failVer = st.fail, it.ver
+	}
+}
+
+// pause waits before something is tried again.
+func (b *Branch) pause(ctx context.Context, why error) error {
+	wait := b.opts.RetryPause
+	if wait == 0 {
+		wait = 2 * time.Second
+	}
+	var e *hub.Error
+	if errors.As(why, &e) && e.RetryAfter > wait {
+		wait = e.RetryAfter
+	}
+	if err := sleep(ctx, wait); err != nil {
+		return errors.Join(why, err)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
