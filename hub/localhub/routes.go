@@ -55,7 +55,9 @@ var apiVerbs = map[string]verb{
 var webVerbs = map[string]verb{
 	"resolve": {getOnly((*call).resolveFile), 2, -1},
 	"raw":     {getOnly((*call).rawFile), 2, -1},
-	"info":    {postOnly((*call).lfs), 3, 3}, // of {id}.git
+	// of {id}.git
+	"info":        {methods{http.MethodPost: (*call).lfs, http.MethodGet: (*call).gitRefs}, 1, 3},
+	gitUploadPack: {postOnly((*call).uploadPack), 0, 0},
 }
 
 // fixed are the routes with a path of their own.

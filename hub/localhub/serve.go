@@ -95,6 +95,10 @@ func (c *call) refuse(ctx context.Context, err error) {
 	if c.r.ContentLength != 0 && ctx.Err() == nil {
 		_, _ = io.CopyN(io.Discard, c.r.Body, maxDrain)
 	}
+	if e.Status == http.StatusUnauthorized && (strings.HasSuffix(c.r.URL.Path, "/info/refs") || strings.HasSuffix(c.r.URL.Path, "/"+gitUploadPack)) {
+		// git knows no other way to be asked for a token.
+		c.w.Header().Add("WWW-Authenticate", `Basic realm="user name and token"`)
+	}
 	writeError(c.w, e)
 }
 
@@ -111,7 +115,7 @@ func writeError(w http.ResponseWriter, e *Error) {
 	head.Set("X-Error-Code", e.Code)
 	head.Set("X-Error-Message", oneLine(e.Message))
 	if e.Status == http.StatusUnauthorized {
-		head.Set("WWW-Authenticate", `Bearer realm="Authentication required"`)
+		head.Add("WWW-Authenticate", `Bearer realm="Authentication required"`)
 	}
 	body := map[string]any{"error": e.Message}
 	for k, v := range e.Fields {

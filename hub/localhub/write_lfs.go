@@ -56,7 +56,7 @@ type lfsAnswer struct {
 
 // lfs answers the requests of the LFS protocol.
 func (c *call) lfs() error {
-	if c.segs[0] != "lfs" || c.segs[1] != "objects" {
+	if len(c.segs) != 3 || c.segs[0] != "lfs" || c.segs[1] != "objects" {
 		return noRoute()
 	}
 	if _, err := c.query(); err != nil {

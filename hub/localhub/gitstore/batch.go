@@ -1,14 +1,7 @@
 package gitstore
 
 import (
-	"bytes"
-	"compress/zlib"
-	"crypto/sha1" //nolint:gosec // the format of git
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -175,65 +168,4 @@ func (b *Batch) writePack() (err error) {
 	b.s.packMu.Lock()
 	defer b.s.packMu.Unlock()
 	return b.s.loadPacks()
-}
-
-// encodePack writes a pack and returns its index and checksum.
-func encodePack(w io.Writer, objects []pendingObject) (*idxfile.MemoryIndex, OID, error) {
-	sum := sha1.New() //nolint:gosec // the format of git
-	out := io.MultiWriter(w, sum)
-	var head [12]byte
-	copy(head[:], "PACK")
-	binary.BigEndian.PutUint32(head[4:], 2)
-	binary.BigEndian.PutUint32(head[8:], uint32(len(objects)))
-	if _, err := out.Write(head[:]); err != nil {
-		return nil, OID{}, err
-	}
-	var idx idxfile.Writer
-	if err := idx.OnHeader(uint32(len(objects))); err != nil {
-		return nil, OID{}, err
-	}
-	offset := uint64(len(head))
-	var buf bytes.Buffer
-	// The fastest level also resets fastest, which is what small objects cost.
-	z, err := zlib.NewWriterLevel(&buf, zlib.BestSpeed)
-	if err != nil {
-		return nil, OID{}, err
-	}
-	for _, o := range objects {
-		buf.Reset()
-		packEntryHead(&buf, o.Type, len(o.Content))
-		z.Reset(&buf)
-		if _, err := z.Write(o.Content); err != nil {
-			return nil, OID{}, err
-		}
-		if err := z.Close(); err != nil {
-			return nil, OID{}, err
-		}
-		if _, err := out.Write(buf.Bytes()); err != nil {
-			return nil, OID{}, err
-		}
-		idx.Add(o.oid, offset, crc32.ChecksumIEEE(buf.Bytes()))
-		offset += uint64(buf.Len())
-	}
-	var trailer OID
-	sum.Sum(trailer[:0])
-	if _, err := w.Write(trailer[:]); err != nil {
-		return nil, OID{}, err
-	}
-	if err := idx.OnFooter(trailer); err != nil {
-		return nil, OID{}, fmt.Errorf("pack index: %w", err)
-	}
-	m, err := idx.Index()
-	return m, trailer, err
-}
-
-// packEntryHead writes the type and size of an entry: four bits of the size with
-// the type, then seven a byte.
-func packEntryHead(buf *bytes.Buffer, t plumbing.ObjectType, size int) {
-	c := byte(t)<<4 | byte(size&0xf)
-	for size >>= 4; size > 0; size >>= 7 {
-		buf.WriteByte(c | 0x80)
-		c = byte(size & 0x7f)
-	}
-	buf.WriteByte(c)
 }
