@@ -61,6 +61,7 @@ type Cache struct {
 	workers workers
 	slots   chan struct{} // one for each fetch
 	ahead   chan struct{} // one more for each that nobody waits for
+	packs   chan struct{} // one for each pack
 
 	// distrusted grows when bytes that readers were given turn out to be wrong.
 	distrusted atomic.Int64
@@ -112,6 +113,7 @@ func Open(opts Options) (*Cache, error) {
 		refs:    newRefMover(),
 		slots:   make(chan struct{}, maxFetches),
 		ahead:   make(chan struct{}, maxAheadFetches),
+		packs:   make(chan struct{}, maxPacks),
 		cores:   map[coreKey]*core{},
 		held:    map[string]chan struct{}{},
 	}

@@ -37,6 +37,10 @@
 // A blob of at most 1 MiB skips partial: it is fetched whole into memory,
 // verified, given its name, and only then is the first reader answered.
 //
+// Small regular files can be fetched by the pack: many with one request (pack.go). The
+// pack is a small fetch of each of them, so readers wait for it as for any other,
+// and are served from memory until all of the pack is on disk.
+//
 // # Who owns what
 //
 // A fetch belongs to the core, not to the reader that caused it: a reader waits

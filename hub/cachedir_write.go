@@ -39,6 +39,54 @@ func (d *CacheDir) AddBlob(r Repo, etag string, src io.Reader, size int64) error
 	})
 }
 
+// BlobContent is a blob in memory.
+type BlobContent struct {
+	ETag    string
+	Content []byte
+}
+
+// AddBlobs is AddBlob for many small blobs, which reach the disk together: each has
+// its name only once all of them are durable. On an error some may have theirs.
+func (d *CacheDir) AddBlobs(r Repo, blobs []BlobContent) error {
+	for _, b := range blobs {
+		if err := validETag(b.ETag); err != nil {
+			return err
+		}
+	}
+	root, err := d.openRepo(r)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.mkdirAll("blobs"); err != nil {
+		return err
+	}
+	written := make([]string, 0, len(blobs))
+	named := 0
+	defer func() {
+		for _, tmp := range written[named:] {
+			_ = root.Remove(tmp) // others clean up what is left over
+		}
+	}()
+	for _, b := range blobs {
+		tmp := "blobs/" + b.ETag + "." + randomHex(4) + ".incomplete"
+		written = append(written, tmp)
+		if err := root.writeNew(tmp, b.Content); err != nil {
+			return fmt.Errorf("add blob %s of %s: %w", b.ETag, r, err)
+		}
+	}
+	if err := root.syncAll(written); err != nil {
+		return err
+	}
+	for _, b := range blobs {
+		if err := root.Rename(written[named], "blobs/"+b.ETag); err != nil {
+			return err
+		}
+		named++
+	}
+	return nil
+}
+
 // MoveBlob keeps the content of a local file under its etag, and the file is
 // gone: renamed, or copied where it lies on another file system. Its data must
 // have been synced.
@@ -246,6 +294,22 @@ func (c *cacheRoot) own(name string) error {
 		return nil
 	}
 	return c.Lchown(name, c.uid, c.gid)
+}
+
+// writeNew makes a file, which isn't durable yet.
+func (c *cacheRoot) writeNew(name string, content []byte) error {
+	f, err := c.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return c.own(name)
 }
 
 func (c *cacheRoot) mkdirAll(name string) error {

@@ -25,8 +25,8 @@ const MaxPack = 64 << 20
 const packTries = 3
 
 // FetchBlobs brings many regular files by one request: ids are the Git blob ids
-// that the tree lists as OID. Each is given to each once, verified, in any order; its
-// content must not be changed. All of them together must be less than [MaxPack]
+// that the tree lists as OID. Each is given to each once, verified, in any order
+// (servers tend to keep that of ids); its content must not be changed. All of them together must be less than [MaxPack]
 // bytes. A file in LFS comes as its pointer.
 //
 // The Hub's quota of resolved files isn't touched. A server that doesn't serve
@@ -54,7 +54,7 @@ func (c *Client) FetchBlobs(ctx context.Context, r Repo, ids []string, each func
 	}
 	for tries := 0; len(missing) > 0; {
 		before := len(missing)
-		err := c.fetchPack(ctx, r, missing, give)
+		err := c.fetchPack(ctx, r, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !missing[id] }), give)
 		switch {
 		case err == nil && len(missing) > 0:
 			return c.packError(r, "the pack lacks %d of %d objects", len(missing), before)
@@ -85,14 +85,14 @@ func (c *Client) packError(r Repo, format string, args ...any) error {
 	return c.protocolError(&request{method: http.MethodPost, repo: r, path: packPath}, format, args...)
 }
 
-func (c *Client) fetchPack(ctx context.Context, r Repo, ids map[string]bool, give func(string, []byte) error) error {
+func (c *Client) fetchPack(ctx context.Context, r Repo, ids []string, give func(string, []byte) error) error {
 	var body bytes.Buffer
 	writePkt(&body, "command=fetch\n")
 	writePkt(&body, "object-format=sha1\n")
 	body.WriteString(pktDelim)
 	writePkt(&body, "no-progress\n")
 	writePkt(&body, "ofs-delta\n")
-	for id := range ids {
+	for _, id := range ids {
 		writePkt(&body, "want "+id+"\n")
 	}
 	writePkt(&body, "done\n")
