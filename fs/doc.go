@@ -28,7 +28,8 @@
 // Everything that is asked of the Hub is asked in a flight: once for all who want
 // to know it, by a goroutine of the mount. The kernel's requests only wait, and
 // leave when their caller is dying (interrupt_linux.go). Folders are listed one by
-// one as they are entered, or all at once for who walks through them (walk.go).
+// one as they are entered, or all at once for who walks through them (walk.go); small
+// files are brought one by one, or many at once for who reads more of them (pack.go).
 //
 // # What the kernel remembers
 //

@@ -79,6 +79,9 @@ func (f *fileNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint3
 		return nil, 0, f.fail("open", err)
 	}
 	h := &fileHandle{f: f, blob: b}
+	if s := f.dir.t.snap.Load(); s != nil && packable(&f.entry) {
+		h.alone.Store(!s.packs.note(&f.entry))
+	}
 	if f.dir.t.repo.m.canPassthrough() {
 		c, end := newCall(ctx, f.dir.t.repo.m.ctx)
 		defer end()
@@ -113,6 +116,8 @@ type fileHandle struct {
 	f     *fileNode
 	blob  *blobcache.Blob
 	whole *os.File // the blob's, for the kernel, which reads it in passthrough; else nil
+	// alone is a small file that no pack brings, before its first read.
+	alone atomic.Bool
 }
 
 var (
@@ -126,6 +131,9 @@ var (
 func (h *fileHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	c, end := newCall(ctx, h.f.dir.t.repo.m.ctx)
 	defer end()
+	if h.alone.CompareAndSwap(true, false) {
+		h.f.bringAlong(c, h.blob)
+	}
 	n, err := h.blob.ReadAt(c, dest, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		h.f.dir.t.deny(err)

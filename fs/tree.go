@@ -27,6 +27,7 @@ type snapshot struct {
 	// what is the same there keeps its date.
 	before string
 	walks  walks
+	packs  packs
 }
 
 // view is a directory in a snapshot. It doesn't change.

@@ -69,7 +69,7 @@ func (d *CacheDir) AddBlobs(r Repo, blobs []BlobContent) error {
 		}
 	}()
 	for _, b := range blobs {
-		tmp := "blobs/" + b.ETag + "." + randomHex(4) + ".incomplete"
+		tmp := "blobs/" + b.ETag + "." + randomHex() + ".incomplete"
 		written = append(written, tmp)
 		if err := root.writeNew(tmp, b.Content); err != nil {
 			return fmt.Errorf("add blob %s of %s: %w", b.ETag, r, err)
@@ -152,7 +152,7 @@ func (d *CacheDir) addBlob(r Repo, etag string, fill func(root *cacheRoot, tmp s
 	if err := root.mkdirAll("blobs"); err != nil {
 		return err
 	}
-	tmp := "blobs/" + etag + "." + randomHex(4) + ".incomplete"
+	tmp := "blobs/" + etag + "." + randomHex() + ".incomplete"
 	// After a rename over another name of the same file both names stay.
 	defer root.Remove(tmp) //nolint:errcheck // usually gone
 	if err := fill(root, tmp); err != nil {
@@ -202,7 +202,7 @@ func (d *CacheDir) LinkSnapshot(r Repo, commit, file, etag string) (made bool, e
 	}
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) {
 		// A file system without symbolic links.
-		tmp := name + "." + randomHex(4) + ".incomplete"
+		tmp := name + "." + randomHex() + ".incomplete"
 		defer root.Remove(tmp) //nolint:errcheck // usually gone
 		if err = root.copyFile(blob, tmp); err == nil {
 			err = root.Rename(tmp, name)
@@ -359,7 +359,7 @@ func (c *cacheRoot) writeFile(name string, data []byte) error {
 	if err := c.mkdirAll(path.Dir(name)); err != nil {
 		return err
 	}
-	tmp := name + "." + randomHex(4) + ".tmp"
+	tmp := name + "." + randomHex() + ".tmp"
 	defer c.Remove(tmp) //nolint:errcheck // usually gone
 	f, err := c.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
@@ -378,8 +378,8 @@ func (c *cacheRoot) writeFile(name string, data []byte) error {
 	return c.Rename(tmp, name)
 }
 
-func randomHex(n int) string {
-	b := make([]byte, n)
+func randomHex() string {
+	b := make([]byte, 4)
 	_, _ = rand.Read(b) // never fails
 	return hex.EncodeToString(b)
 }
