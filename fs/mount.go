@@ -32,6 +32,9 @@ type Options struct {
 	// User is the owner of the token, for Status, where the caller knows it.
 	User string
 
+	// Write makes branches and pull requests writable; nil is a read-only mount.
+	Write *WriteOptions
+
 	Pin        bool // branches and tags stay at the commit they have now, until Refresh
 	Offline    bool // what isn't known already isn't asked for
 	AllowOther bool // users other than the mounting one may enter

@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/hubfs/hubfs/writeback"
 )
 
 // Status is what a mount tells about itself.
@@ -33,8 +35,23 @@ type BranchStatus struct {
 	Pinned   bool      `json:"pinned"` // doesn't move by itself: a commit, or --pin
 	PolledAt time.Time `json:"polled_at,omitzero"`
 	Error    string    `json:"error,omitempty"` // why the last look at the Hub failed
-	Staged   int       `json:"staged"`
-	Failed   int       `json:"failed"`
+
+	// Writable says that the tree takes changes; else ReadOnlyReason says why not,
+	// where that isn't obvious.
+	Writable       bool   `json:"writable"`
+	ReadOnlyReason string `json:"read_only_reason,omitempty"`
+	// What isn't committed: numbers of paths, see writeback.State.
+	Staged     int               `json:"staged"`
+	Committing int               `json:"committing"`
+	Failed     int               `json:"failed"`
+	Conflict   int               `json:"conflict"`
+	Local      int               `json:"local"`
+	Ignored    int               `json:"ignored"`
+	Bytes      int64             `json:"bytes"`           // of staged files
+	Oldest     time.Time         `json:"oldest,omitzero"` // of the staged changes
+	LastCommit *writeback.Commit `json:"last_commit,omitempty"`
+	WriteError string            `json:"write_error,omitempty"` // why the last commit failed
+	RetryAt    time.Time         `json:"retry_at,omitzero"`
 }
 
 // AccessError is a path that the Hub refused to show.
