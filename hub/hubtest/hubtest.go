@@ -51,6 +51,16 @@ func WithRoot(dir string) Option {
 	return func(o *localhub.Options) { o.Root = dir }
 }
 
+// WithClock gives Spaces and inference endpoints another clock than the real one.
+func WithClock(now func() time.Time) Option {
+	return func(o *localhub.Options) { o.Now = now }
+}
+
+// WithStartup sets how long it takes until a Space or an inference endpoint runs.
+func WithStartup(d time.Duration) Option {
+	return func(o *localhub.Options) { o.Startup = d }
+}
+
 // Server is a Hub that listens on two loopback ports until the test ends.
 type Server struct {
 	URL        string // of the API: the client's endpoint

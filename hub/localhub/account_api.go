@@ -18,7 +18,7 @@ func (c *call) whoami() error {
 	for _, o := range c.h.st.orgsOf(c.user.Name) {
 		orgs = append(orgs, map[string]any{
 			"type": "org", "id": o.ID, "name": o.Name, "fullname": fullname(o.Fullname, o.Name), "email": nil,
-			"canPay": false, "periodEnd": nil, "avatarUrl": "", "roleInOrg": o.Members[strings.ToLower(c.user.Name)], "isEnterprise": false,
+			"canPay": !o.NoBilling, "periodEnd": nil, "avatarUrl": "", "roleInOrg": o.Members[strings.ToLower(c.user.Name)], "isEnterprise": false,
 		})
 	}
 	token := map[string]any{"displayName": c.token.Name, "role": c.token.Role, "createdAt": date(c.user.Created)}
@@ -27,7 +27,7 @@ func (c *call) whoami() error {
 	}
 	return c.json(map[string]any{
 		"type": "user", "id": c.user.ID, "name": c.user.Name, "fullname": fullname(c.user.Fullname, c.user.Name),
-		"email": c.user.Email, "emailVerified": c.user.Email != "", "canPay": false, "periodEnd": nil, "isPro": c.user.Pro,
+		"email": c.user.Email, "emailVerified": c.user.Email != "", "canPay": !c.user.NoBilling, "periodEnd": nil, "isPro": c.user.Pro,
 		"avatarUrl": "", "orgs": orgs, "auth": map[string]any{"type": "access_token", "accessToken": token},
 	})
 }

@@ -38,12 +38,16 @@ type User struct {
 	Fullname string
 	Email    string
 	Pro      bool
+	// NoBilling says that nobody pays: what costs money is refused.
+	NoBilling bool
 }
 
 // Org is an organisation.
 type Org struct {
 	Name     string
 	Fullname string
+	// NoBilling says that nobody pays: what costs money is refused.
+	NoBilling bool
 }
 
 // Roles of a member of an organisation.
@@ -88,6 +92,7 @@ func (h *Hub) putAccount(u User) error {
 		rec.Email = u.Email
 	}
 	rec.Pro = rec.Pro || u.Pro
+	rec.NoBilling = u.NoBilling
 	if old := h.st.user(u.Name); old != nil && *old == rec {
 		return nil
 	}
@@ -154,6 +159,7 @@ func (h *Hub) CreateOrg(o Org) error {
 	if o.Fullname != "" {
 		rec.Fullname = o.Fullname
 	}
+	rec.NoBilling = o.NoBilling
 	return h.st.putOrg(&rec)
 }
 

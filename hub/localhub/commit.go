@@ -41,7 +41,7 @@ type draftOp struct {
 const gitattributesFile = ".gitattributes"
 
 func (h *Hub) newDraft(r *repo, author string) *draft {
-	return &draft{h: h, repo: r, b: r.git.NewBatch(), author: author, email: h.emailOf(author), date: now()}
+	return &draft{h: h, repo: r, b: r.git.NewBatch(), author: author, email: h.emailOf(author), date: h.commitTime()}
 }
 
 // emailOf is the address in a user's commits. Nobody's real one is made public.

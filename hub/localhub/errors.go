@@ -47,6 +47,7 @@ const (
 var codes = map[int]string{
 	http.StatusBadRequest:                   "BadRequest",
 	http.StatusUnauthorized:                 "Unauthorized",
+	http.StatusPaymentRequired:              "PaymentRequired",
 	http.StatusForbidden:                    "Forbidden",
 	http.StatusNotFound:                     "NotFound",
 	http.StatusMethodNotAllowed:             "MethodNotAllowed",

@@ -85,7 +85,7 @@ func (c *call) listRepos(typ string) error {
 	}
 	out := make([]map[string]any, 0, len(list))
 	for _, f := range list {
-		item, err := f.item(expand, flags["full"], flags["cardData"], flags["linked"])
+		item, err := f.item(c.h, expand, flags["full"], flags["cardData"], flags["linked"])
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func (c *call) listRepos(typ string) error {
 }
 
 // item is what a listing says about a repository.
-func (f *found) item(expand []string, full, cardData, linked bool) (map[string]any, error) {
+func (f *found) item(h *Hub, expand []string, full, cardData, linked bool) (map[string]any, error) {
 	info, err := f.info(f.commit)
 	if err != nil {
 		return nil, err
@@ -104,12 +104,16 @@ func (f *found) item(expand []string, full, cardData, linked bool) (map[string]a
 		if !cardData {
 			delete(info, "cardData")
 		}
-		delete(info, "runtime")
 		if !linked {
 			delete(info, "models")
 			delete(info, "datasets")
 		}
 		return info, nil
+	}
+	if f.Type == Space && wants(expand, "runtime") {
+		if info["runtime"], err = h.runtime(f.repo); err != nil {
+			return nil, err
+		}
 	}
 	if wants(expand, "siblings") {
 		if info["siblings"], err = f.siblings(f.commit, false); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // Options says where a Hub lives and how it behaves. The zero value of every
@@ -32,6 +33,11 @@ type Options struct {
 	// NoSync leaves it to the operating system when data reach the disk: what was
 	// accepted survives a crash of the process, but not of the machine. For tests.
 	NoSync bool
+	// Startup is how long it takes until a Space or an inference endpoint runs; 0
+	// means 3 s.
+	Startup time.Duration
+	// Now is the clock that Spaces and inference endpoints go by; nil is the real one.
+	Now func() time.Time
 	// Logger gets one line for each request (debug) and for what goes wrong in
 	// the Hub itself (error). Nil discards.
 	Logger *slog.Logger
@@ -48,6 +54,8 @@ const (
 type Hub struct {
 	pageSize   int
 	chunkSize  int64
+	startup    time.Duration
+	now        func() time.Time // UTC
 	log        *slog.Logger
 	st         *state
 	stores     *stores
@@ -73,6 +81,13 @@ func New(o Options) (*Hub, error) {
 	if o.ChunkSize <= 0 {
 		o.ChunkSize = defaultChunkSize
 	}
+	if o.Startup <= 0 {
+		o.Startup = defaultStartup
+	}
+	clock := time.Now
+	if o.Now != nil {
+		clock = o.Now
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -83,7 +98,7 @@ func New(o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hub{pageSize: o.PageSize, chunkSize: o.ChunkSize, log: o.Logger, st: st, network: newNetwork(o.Network, o.Logger)}
+	h := &Hub{pageSize: o.PageSize, chunkSize: o.ChunkSize, startup: o.Startup, now: func() time.Time { return clock().UTC() }, log: o.Logger, st: st, network: newNetwork(o.Network, o.Logger)}
 	if err := h.open(o); err != nil {
 		st.close()
 		return nil, err

@@ -82,6 +82,11 @@ func (c *call) repoInfo() error {
 	if err != nil {
 		return err
 	}
+	if c.repo.Type == Space && wants(expand, "runtime") {
+		if info["runtime"], err = c.h.runtime(c.repo); err != nil {
+			return err
+		}
+	}
 	if wants(expand, "siblings") {
 		if info["siblings"], err = c.repo.siblings(commit, blobs); err != nil {
 			return err
@@ -159,7 +164,6 @@ func (r *repo) info(commit *gitstore.Commit) (map[string]any, error) {
 		ns, name := splitID(strings.ToLower(r.ID))
 		info["subdomain"] = strings.NewReplacer(".", "-", "_", "-").Replace(ns + "-" + name)
 		info["models"], info["datasets"] = card.list("models"), card.list("datasets")
-		info["runtime"] = map[string]any{"stage": "NO_APP_FILE", "hardware": map[string]any{"current": nil, "requested": nil}, "storage": nil, "gcTimeout": nil}
 	}
 	return info, nil
 }
@@ -317,5 +321,5 @@ func (c *call) authCheck() error {
 	return c.ok()
 }
 
-// now is the time of a commit: git keeps whole seconds.
-func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
+// commitTime is the time of a commit: git keeps whole seconds.
+func (h *Hub) commitTime() time.Time { return h.now().Truncate(time.Second) }

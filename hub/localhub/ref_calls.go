@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/hubfs/hubfs/hub/localhub/gitstore"
 )
@@ -113,7 +114,7 @@ func (r *repo) setTag(tag, revision, message, author, email string, move bool) e
 	}
 	if message != "" {
 		b := r.git.NewBatch()
-		if at, err = b.AddTag(tag, at, author, email, message, now()); err != nil {
+		if at, err = b.AddTag(tag, at, author, email, message, time.Now().UTC().Truncate(time.Second)); err != nil {
 			return err
 		}
 		if err := b.Flush(); err != nil {

@@ -23,6 +23,7 @@ type RepoOptions struct {
 	Gated   string // "", "auto" or "manual"
 	SDK     string // of a Space: "gradio", "streamlit", "docker" or "static"
 	Creator string // a user's name; "" is the namespace
+	Space   SpaceOptions
 }
 
 // Operation kinds.
@@ -103,10 +104,17 @@ func (h *Hub) newRepoRec(typ, id string, o RepoOptions) (*repoRec, error) {
 		}
 	}
 	rec := &repoRec{
-		UID: newID(12), Type: typ, ID: id, Creator: o.Creator, Private: o.Private, Gated: o.Gated, SDK: o.SDK, Created: time.Now().UTC(),
+		UID: newID(12), Type: typ, ID: id, Creator: o.Creator, Private: o.Private, Gated: o.Gated, SDK: o.SDK, Created: h.now(),
 	}
 	if rec.Creator == "" {
 		rec.Creator, _ = splitID(id)
+	}
+	if typ == Space {
+		sp, err := h.newSpaceRec(o.SDK, rec.owner(), o.Space)
+		if err != nil {
+			return nil, err
+		}
+		rec.Space = sp
 	}
 	return rec, nil
 }

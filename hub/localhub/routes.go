@@ -40,13 +40,22 @@ var apiVerbs = map[string]verb{
 	"paths-info": {postOnly((*call).pathsInfo), 1, -1},
 	"auth-check": {getOnly((*call).authCheck), 0, 1},
 
-	"preupload":       {postOnly((*call).preupload), 1, -1},
-	"commit":          {postOnly((*call).commit), 1, -1},
-	"branch":          {methods{http.MethodPost: (*call).createBranch, http.MethodDelete: (*call).deleteBranch}, 1, -1},
-	"tag":             {methods{http.MethodPost: (*call).createTag, http.MethodDelete: (*call).deleteTag}, 1, -1},
-	"super-squash":    {postOnly((*call).superSquash), 1, -1},
-	"settings":        {methods{http.MethodPut: (*call).settings}, 0, 0},
-	"duplicate":       {postOnly((*call).duplicate), 0, 0},
+	"preupload":    {postOnly((*call).preupload), 1, -1},
+	"commit":       {postOnly((*call).commit), 1, -1},
+	"branch":       {methods{http.MethodPost: (*call).createBranch, http.MethodDelete: (*call).deleteBranch}, 1, -1},
+	"tag":          {methods{http.MethodPost: (*call).createTag, http.MethodDelete: (*call).deleteTag}, 1, -1},
+	"super-squash": {postOnly((*call).superSquash), 1, -1},
+	"settings":     {methods{http.MethodPut: (*call).settings}, 0, 0},
+	"duplicate":    {postOnly((*call).duplicate), 0, 0},
+	"runtime":      {getOnly(ofSpace((*call).getRuntime)), 0, 0},
+	"secrets":      {methods{http.MethodGet: ofSpace((*call).getSecrets), http.MethodPost: ofSpace((*call).addSecret), http.MethodDelete: ofSpace((*call).deleteSecret)}, 0, 0},
+	"variables":    {methods{http.MethodGet: ofSpace((*call).getVariables), http.MethodPost: ofSpace((*call).addVariable), http.MethodDelete: ofSpace((*call).deleteVariable)}, 0, 0},
+	"hardware":     {postOnly(ofSpace((*call).requestHardware)), 0, 0},
+	"sleeptime":    {postOnly(ofSpace((*call).setSleepTime)), 0, 0},
+	"pause":        {postOnly(ofSpace((*call).pauseSpace)), 0, 0},
+	"restart":      {postOnly(ofSpace((*call).restartSpace)), 0, 0},
+	"storage":      {methods{http.MethodPost: ofSpace((*call).requestStorage), http.MethodDelete: ofSpace((*call).deleteStorage)}, 0, 0},
+
 	"xet-read-token":  {getOnly((*call).noXet), 1, -1},
 	"xet-write-token": {getOnly((*call).noXet), 1, -1},
 }
@@ -87,6 +96,9 @@ func (c *call) route() error {
 	if segs[0] == contentPrefix && c.h.contentURL.Load() == nil {
 		c.h.serveContent(c.w, c.r)
 		return nil
+	}
+	if segs[0] == inferencePrefix && len(segs) >= 3 && (segs[1] == "endpoint" || segs[1] == "serve") {
+		return c.endpointRoutes(segs[1:])
 	}
 	if segs[0] != "api" {
 		typ := Model

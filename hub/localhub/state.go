@@ -23,13 +23,14 @@ import (
 type state struct {
 	db *bbolt.DB
 
-	mu      sync.RWMutex // guards the maps; records are replaced, never changed
-	users   map[string]*userRec
-	orgs    map[string]*orgRec
-	tokens  map[string]*tokenRec // by hash
-	repos   map[repoKey]*repoRec
-	byUID   map[string]*repoRec
-	renames map[repoKey]string // old name to uid
+	mu        sync.RWMutex // guards the maps; records are replaced, never changed
+	users     map[string]*userRec
+	orgs      map[string]*orgRec
+	tokens    map[string]*tokenRec // by hash
+	repos     map[repoKey]*repoRec
+	byUID     map[string]*repoRec
+	endpoints map[string]*endpointRec
+	renames   map[repoKey]string // old name to uid
 
 	// write keeps writers apart, from the check of what is there to the change of
 	// the maps. It comes before mu.
@@ -45,20 +46,22 @@ func keyOf(typ, id string) repoKey { return repoKey{typ, strings.ToLower(id)} }
 func (k repoKey) String() string { return k.typ + "/" + k.id }
 
 type userRec struct {
-	ID       string    `json:"id"`
-	Name     string    `json:"name"`
-	Fullname string    `json:"fullname,omitempty"`
-	Email    string    `json:"email,omitempty"`
-	Pro      bool      `json:"pro,omitempty"`
-	Created  time.Time `json:"created"`
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Fullname  string    `json:"fullname,omitempty"`
+	Email     string    `json:"email,omitempty"`
+	Pro       bool      `json:"pro,omitempty"`
+	NoBilling bool      `json:"noBilling,omitempty"`
+	Created   time.Time `json:"created"`
 }
 
 type orgRec struct {
-	ID       string            `json:"id"`
-	Name     string            `json:"name"`
-	Fullname string            `json:"fullname,omitempty"`
-	Created  time.Time         `json:"created"`
-	Members  map[string]string `json:"members,omitempty"` // role by user name in lower case
+	ID        string            `json:"id"`
+	Name      string            `json:"name"`
+	Fullname  string            `json:"fullname,omitempty"`
+	Created   time.Time         `json:"created"`
+	NoBilling bool              `json:"noBilling,omitempty"`
+	Members   map[string]string `json:"members,omitempty"` // role by user name in lower case
 }
 
 type tokenRec struct {
@@ -80,6 +83,7 @@ type repoRec struct {
 	Created  time.Time `json:"created"`
 	Granted  []string  `json:"granted,omitempty"` // users with access although gated
 	PRs      []prRec   `json:"prs,omitempty"`
+	Space    *spaceRec `json:"space,omitempty"`
 }
 
 // prRec is a pull request. Its commits are on refs/pr/<Num>.
@@ -130,7 +134,7 @@ func openState(root string, noSync bool) (*state, error) {
 	}
 	s := &state{
 		db: db, users: map[string]*userRec{}, orgs: map[string]*orgRec{}, tokens: map[string]*tokenRec{},
-		repos: map[repoKey]*repoRec{}, byUID: map[string]*repoRec{}, renames: map[repoKey]string{},
+		repos: map[repoKey]*repoRec{}, byUID: map[string]*repoRec{}, renames: map[repoKey]string{}, endpoints: map[string]*endpointRec{},
 	}
 	if err := s.load(); err != nil {
 		db.Close()
@@ -141,7 +145,7 @@ func openState(root string, noSync bool) (*state, error) {
 
 func (s *state) load() error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range [][]byte{bucketConfig, bucketUsers, bucketOrgs, bucketTokens, bucketRepos, bucketRenames, bucketLFS} {
+		for _, b := range [][]byte{bucketConfig, bucketUsers, bucketOrgs, bucketTokens, bucketRepos, bucketRenames, bucketLFS, bucketEndpoints} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
@@ -165,6 +169,7 @@ func (s *state) load() error {
 			each(tx, bucketOrgs, func(_ string, r *orgRec) { s.orgs[strings.ToLower(r.Name)] = r }),
 			each(tx, bucketTokens, func(hash string, r *tokenRec) { s.tokens[hash] = r }),
 			each(tx, bucketRepos, func(_ string, r *repoRec) { s.repos[r.key()], s.byUID[r.UID] = r, r }),
+			each(tx, bucketEndpoints, func(k string, r *endpointRec) { s.endpoints[k] = r }),
 			each(tx, bucketRenames, func(k string, uid *string) {
 				typ, id, _ := strings.Cut(k, "/")
 				s.renames[repoKey{typ, id}] = *uid

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -38,17 +40,21 @@ func (v visibility) private() (*bool, error) {
 	return &p, nil
 }
 
-// spaceSettings are what a Space would run with. They are accepted, for clients
-// send them, and have no effect: nothing runs here.
+// spaceSettings are what a new Space runs with. Volumes and regions are accepted, for clients send them, and
+// have no effect: there is nothing here that they could be about.
 type spaceSettings struct {
-	Hardware         json.RawMessage `json:"hardware"`
-	StorageTier      json.RawMessage `json:"storageTier"`
-	SleepTimeSeconds json.RawMessage `json:"sleepTimeSeconds"`
-	Secrets          json.RawMessage `json:"secrets"`
-	Variables        json.RawMessage `json:"variables"`
+	Hardware         string          `json:"hardware"`
+	StorageTier      string          `json:"storageTier"`
+	SleepTimeSeconds *int            `json:"sleepTimeSeconds"`
+	Secrets          []KeyValue      `json:"secrets"`
+	Variables        []KeyValue      `json:"variables"`
 	Volumes          json.RawMessage `json:"volumes"`
 	ResourceGroupID  json.RawMessage `json:"resourceGroupId"`
 	Region           json.RawMessage `json:"region"`
+}
+
+func (s spaceSettings) options() SpaceOptions {
+	return SpaceOptions{Hardware: s.Hardware, Storage: s.StorageTier, SleepTime: s.SleepTimeSeconds, Secrets: s.Secrets, Variables: s.Variables}
 }
 
 type createBody struct {
@@ -112,7 +118,7 @@ func (c *call) createRepo() error {
 	if err != nil {
 		return err
 	}
-	o := RepoOptions{Creator: c.user.Name, Private: private != nil && *private}
+	o := RepoOptions{Creator: c.user.Name, Private: private != nil && *private, Space: body.options()}
 	if body.SDK != nil {
 		o.SDK = *body.SDK
 	}
@@ -316,7 +322,10 @@ func (c *call) duplicate() error {
 	if err != nil {
 		return err
 	}
-	o := RepoOptions{Creator: c.user.Name, SDK: c.repo.SDK, Private: c.repo.Private}
+	o := RepoOptions{Creator: c.user.Name, SDK: c.repo.SDK, Private: c.repo.Private, Space: body.options()}
+	if c.repo.Type == Space {
+		o.Space.Variables = withVariables(c.repo.spaceRec(), o.Space.Variables)
+	}
 	if private != nil {
 		o.Private = *private
 	}
@@ -327,6 +336,16 @@ func (c *call) duplicate() error {
 		}
 		return rec, c.h.addRepo(rec, func(r *repo) error { return c.h.copyRepo(c.repo, r) })
 	})
+}
+
+// withVariables puts the variables of a Space before others, which win.
+func withVariables(sp *spaceRec, others []KeyValue) []KeyValue {
+	var all []KeyValue
+	for _, key := range slices.Sorted(maps.Keys(sp.Variables)) {
+		v := sp.Variables[key]
+		all = append(all, KeyValue{key, v.Value, v.Description})
+	}
+	return append(all, others...)
 }
 
 // copyRepo gives a new repository the objects of another one, by hard links, and
