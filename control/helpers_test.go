@@ -22,7 +22,7 @@ func apiOf(t *testing.T, client *hub.Client) *API {
 	return &API{
 		Hub: client,
 		HubFor: func(token string) (*hub.Client, error) {
-			return hub.New(hub.Config{Endpoint: client.Endpoint(), Token: hub.StaticToken(token)})
+			return hub.New(hub.Config{Endpoint: client.Endpoint(), InferenceEndpoints: client.Endpoint() + "/v2", Token: hub.StaticToken(token)})
 		},
 		CacheDir: t.TempDir(),
 		OpenCache: func(client *hub.Client, dir string) (*blobcache.Cache, func() error, error) {

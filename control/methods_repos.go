@@ -15,9 +15,9 @@ type createRepoParams struct {
 	ResourceGroup string   `param:"resource_group_id" doc:"of an Enterprise organisation"`
 	SDK           string   `param:"space_sdk" enum:"gradio|streamlit|docker|static" doc:"needed for a Space"`
 	Hardware      string   `param:"space_hardware" doc:"such as cpu-basic"`
-	Storage       string   `param:"space_storage" enum:"small|medium|large" doc:"storage tier of a Space"`
+	Storage       string   `param:"space_storage" doc:"storage tier of a Space: small, medium or large"`
 	SleepTime     *int     `param:"space_sleep_time" doc:"seconds without use until a Space sleeps; -1: never"`
-	Secrets       keyValue `param:"space_secrets" doc:"list of {key, value, description}"`
+	Secrets       keyValue `param:"space_secrets" secret:"true" doc:"list of {key, value, description}"`
 	Variables     keyValue `param:"space_variables" doc:"list of {key, value, description}"`
 }
 

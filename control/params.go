@@ -17,8 +17,8 @@ import (
 //
 //	RepoID string `param:"repo_id" required:"true" doc:"namespace/name"`
 //
-// with the optional tags default (JSON, or a bare word for a string) and enum (values separated by
-// "|"). Pointers are null unless given; embedded structs are flattened.
+// with the optional tags default (JSON, or a bare word for a string), enum (values separated by "|") and
+// secret. Pointers are null unless given; embedded structs are flattened.
 
 // typed is a parameter type that isn't one of Go's.
 type typed interface {
@@ -97,6 +97,7 @@ func fieldsOf(t reflect.Type) []field {
 			Name:     name,
 			Type:     paramType(sf.Type),
 			Required: sf.Tag.Get("required") == "true",
+			Secret:   sf.Tag.Get("secret") == "true",
 			Doc:      sf.Tag.Get("doc"),
 		}}
 		if d, ok := sf.Tag.Lookup("default"); ok {
@@ -271,6 +272,12 @@ func parseAs(t string, words []string) (json.RawMessage, error) {
 		elem = strings.TrimSuffix(elem, "]")
 		values := []json.RawMessage{}
 		for _, w := range words {
+			// One word may be the whole list, where an element can't be one.
+			var whole []json.RawMessage
+			if elem == "dict" && json.Unmarshal([]byte(w), &whole) == nil {
+				values = append(values, whole...)
+				continue
+			}
 			v, err := parseAs(elem, []string{w})
 			if err != nil {
 				return nil, err

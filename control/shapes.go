@@ -76,13 +76,18 @@ func (s *shape) of(v any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
 	var obj any
-	if err := dec.Decode(&obj); err != nil {
+	if err := decodeNumbers(b, &obj); err != nil {
 		return nil, err
 	}
 	return s.apply(obj), nil
+}
+
+// decodeNumbers decodes JSON with the digits of its numbers.
+func decodeNumbers(b []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	return dec.Decode(v)
 }
 
 func dig(in map[string]any, path string) any {

@@ -94,7 +94,7 @@ type session struct {
 
 // caller is the part of a parameter struct that every remote method has.
 type caller struct {
-	Token *tokenParam `param:"token" doc:"another token for this call; false: none"`
+	Token *tokenParam `param:"token" secret:"true" doc:"another token for this call; false: none"`
 }
 
 func (c *caller) token() *tokenParam { return c.Token }

@@ -35,7 +35,9 @@ type ParamInfo struct {
 	Required bool              `json:"required,omitempty"`
 	Default  json.RawMessage   `json:"default,omitempty"`
 	Enum     []json.RawMessage `json:"enum,omitempty"`
-	Doc      string            `json:"doc,omitempty"`
+	// Secret says that the value is nobody else's business: it shouldn't be in the arguments of a program.
+	Secret bool   `json:"secret,omitempty"`
+	Doc    string `json:"doc,omitempty"`
 }
 
 // Status is the answer of GET /v1/status, and of several daemons merged what "hubfs status" prints.

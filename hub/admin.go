@@ -63,21 +63,7 @@ func (c *Client) CreateRepo(ctx context.Context, repo Repo, opts *CreateRepoOpti
 			return nil, &ValidationError{What: "Space SDK", Value: opts.SDK, Reason: "must be one of " + strings.Join(spaceSDKs, ", ")}
 		}
 		body["sdk"] = opts.SDK
-		if opts.Hardware != "" {
-			body["hardware"] = opts.Hardware
-		}
-		if opts.Storage != "" {
-			body["storageTier"] = opts.Storage
-		}
-		if opts.SleepTime != nil {
-			body["sleepTimeSeconds"] = *opts.SleepTime
-		}
-		if len(opts.Secrets) > 0 {
-			body["secrets"] = opts.Secrets
-		}
-		if len(opts.Variables) > 0 {
-			body["variables"] = opts.Variables
-		}
+		opts.spaceBody(body)
 	}
 	r, err := (&request{method: http.MethodPost, path: at("/api/repos/create")}).withJSON(body)
 	if err != nil {
@@ -118,6 +104,25 @@ func (c *Client) CreateRepo(ctx context.Context, repo Repo, opts *CreateRepoOpti
 		return &RepoURL{URL: c.Endpoint() + "/" + info.Repo().String(), Repo: info.Repo()}, nil
 	}
 	return nil, err
+}
+
+// spaceBody adds what a new Space runs with.
+func (opts *CreateRepoOptions) spaceBody(body map[string]any) {
+	if opts.Hardware != "" {
+		body["hardware"] = opts.Hardware
+	}
+	if opts.Storage != "" {
+		body["storageTier"] = opts.Storage
+	}
+	if opts.SleepTime != nil {
+		body["sleepTimeSeconds"] = *opts.SleepTime
+	}
+	if len(opts.Secrets) > 0 {
+		body["secrets"] = opts.Secrets
+	}
+	if len(opts.Variables) > 0 {
+		body["variables"] = opts.Variables
+	}
 }
 
 // repoName is the id as the API takes it in the bodies of create and delete.

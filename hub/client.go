@@ -22,6 +22,10 @@ type Config struct {
 	UserAgent      string      // added to the User-Agent
 	Headers        http.Header // added to every request to the endpoint; they win over ours
 
+	// InferenceEndpoints is the base of the API of inference endpoints. "" is DefaultInferenceEndpoints if
+	// Endpoint is DefaultEndpoint; with another Hub it must be given: its token would go to a stranger.
+	InferenceEndpoints string
+
 	Transport http.RoundTripper // nil is one made for many parallel ranges
 	Logger    *slog.Logger      // one line per request at debug level; nil is silent
 
@@ -51,6 +55,9 @@ type Client struct {
 	governor  *governor
 	meter     *meter
 
+	cfg       Config   // as it was given, with its defaults
+	inference *url.URL // of inference endpoints; nil if it isn't known
+
 	renames     renames
 	noPathsInfo atomic.Bool // the server doesn't have paths-info
 }
@@ -74,7 +81,15 @@ func New(cfg Config) (*Client, error) {
 	cfg.Retries = max(cmp.Or(cfg.Retries, 5), 0)
 	cfg.MaxRateLimitWait = cmp.Or(cfg.MaxRateLimitWait, 310*time.Second)
 
-	c := &Client{endpoint: endpoint, logger: cfg.Logger}
+	c := &Client{endpoint: endpoint, logger: cfg.Logger, cfg: cfg}
+	if cfg.InferenceEndpoints == "" && endpoint.String() == DefaultEndpoint {
+		cfg.InferenceEndpoints = DefaultInferenceEndpoints
+	}
+	if cfg.InferenceEndpoints != "" {
+		if c.inference, err = parseEndpoint(cfg.InferenceEndpoints); err != nil {
+			return nil, fmt.Errorf("inference endpoints: %w", err)
+		}
+	}
 	c.buildStack(cfg)
 	return c, nil
 }

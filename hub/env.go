@@ -12,12 +12,16 @@ import (
 // DefaultEndpoint is the Hub itself.
 const DefaultEndpoint = "https://huggingface.co"
 
+// DefaultInferenceEndpoints is the API of inference endpoints of the Hub itself.
+const DefaultInferenceEndpoints = "https://api.endpoints.huggingface.cloud/v2"
+
 // stagingEndpoint is used under HUGGINGFACE_CO_STAGING.
 const stagingEndpoint = "https://hub-ci.huggingface.co"
 
 // Env is what the environment variables of this ecosystem say.
 type Env struct {
 	Endpoint             string // HF_ENDPOINT, without a trailing slash
+	InferenceEndpoints   string // HF_INFERENCE_ENDPOINTS_ENDPOINT, "" if it isn't set
 	Home                 string // HF_HOME
 	HubCache             string // HF_HUB_CACHE
 	TokenPath            string // HF_TOKEN_PATH
@@ -35,6 +39,7 @@ func LoadEnv(getenv func(string) string) (Env, error) {
 	staging := truthy(getenv("HUGGINGFACE_CO_STAGING"))
 	env := Env{
 		Endpoint:             strings.TrimRight(getenv("HF_ENDPOINT"), "/"),
+		InferenceEndpoints:   strings.TrimRight(getenv("HF_INFERENCE_ENDPOINTS_ENDPOINT"), "/"),
 		DisableProgress:      truthy(getenv("HF_HUB_DISABLE_PROGRESS_BARS")),
 		DisableImplicitToken: truthy(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")),
 	}

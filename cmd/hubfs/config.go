@@ -65,7 +65,7 @@ func loadConfig(c *cli.Context) (*config, error) {
 // client makes a client of the configured Hub, for the token of source.
 func (cfg *config) client(source hub.TokenSource) (*hub.Client, error) {
 	return hub.New(hub.Config{
-		Endpoint: cfg.Endpoint, Token: source, Offline: cfg.Offline,
+		Endpoint: cfg.Endpoint, InferenceEndpoints: cfg.InferenceEndpoints, Token: source, Offline: cfg.Offline,
 		LibraryName: "hubfs", LibraryVersion: versionString(), Logger: cfg.Logger,
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,7 +22,8 @@ func serveCommand() *cli.Command {
 		Usage:     "run a Hub on local disk",
 		ArgsUsage: "--root DIR",
 		Description: "Speaks the Hub's API to huggingface_hub, hubfs and everything else that heeds HF_ENDPOINT. Its\n" +
-			"repositories are git object stores below DIR. ^C ends it.\n\n" +
+			"repositories are git object stores below DIR. Its inference endpoints are at URL/v2, for\n" +
+			"HF_INFERENCE_ENDPOINTS_ENDPOINT. ^C ends it.\n\n" +
 			"Examples:\n" +
 			"   hubfs serve --root ~/myhub --users-file users\n" +
 			"   hubfs serve --root /tmp/hub --user me=hf_test --latency 30ms --fault reset=0.05,status-503=0.05",
@@ -37,6 +39,7 @@ func serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "connection-bandwidth", Usage: "bytes a second for each connection, such as 25MB/s"},
 			&cli.StringSliceFlag{Name: "fault", Usage: "`KIND=RATE,...` of reset, truncate, stall, status-429, status-503, expire-url, corrupt, landed-500, lost-answer, stale-head"},
 			&cli.DurationFlag{Name: "url-ttl", Usage: "how long a signed URL is valid (default: 1h)"},
+			&cli.DurationFlag{Name: "startup", Value: 3 * time.Second, Usage: "how long it takes until a Space or an inference endpoint runs"},
 			&cli.Int64Flag{Name: "seed", Usage: "of the random choice of faults (default: another one each time)"},
 			&cli.BoolFlag{Name: "debug", Usage: "log every request"},
 		},
@@ -76,7 +79,7 @@ func runServe(c *cli.Context) error {
 	if c.Bool("debug") {
 		level = slog.LevelDebug
 	}
-	opts := localhub.Options{Root: root, Users: users, Network: network,
+	opts := localhub.Options{Root: root, Users: users, Network: network, Startup: c.Duration("startup"),
 		Logger: slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))}
 	s, err := openLocal(c.Context, opts, listen, contentListen, contentURL)
 	if err != nil {

@@ -160,7 +160,7 @@ func (s *Server) Client() *hub.Client {
 // ClientWithToken returns a client with another token; "" is anonymous.
 func (s *Server) ClientWithToken(token string) *hub.Client {
 	s.t.Helper()
-	c, err := hub.New(hub.Config{Endpoint: s.URL, Token: hub.StaticToken(token)})
+	c, err := hub.New(hub.Config{Endpoint: s.URL, InferenceEndpoints: s.URL + "/v2", Token: hub.StaticToken(token)})
 	if err != nil {
 		s.t.Fatalf("hubtest: %v", err)
 	}

@@ -10,7 +10,7 @@
 // Everything is in the folder Options.Root, which one process has at a time:
 //
 //	hub.db              accounts, hashes of tokens, repositories, their old names, pull
-//	                    requests, which repository has which LFS objects, and the key
+//	                    requests, Spaces, inference endpoints, which repository has which LFS objects, and the key
 //	                    that signs URLs (type state)
 //	repos/<uid>.git     a bare repository (package gitstore)
 //	lfs/ab/cd/<sha256>  LFS objects, once for all repositories (type lfsStore)
@@ -48,6 +48,9 @@
 //     307; an LFS file, a 302. Bad tokens are 401 on every route.
 //   - Every refusal has an X-Error-Code: the Hub's own where it has one, else a name
 //     for the status. Unknown query parameters and unknown keys of JSON bodies are 400.
+//   - What a Space or an inference endpoint does follows from what it was last told, from
+//     its files and from the clock; nothing runs. Values of secrets aren't kept. An
+//     endpoint whose model can't be read when it is told to start fails.
 //   - A name is taken for a branch before a tag, then for a commit's id, of which 7
 //     digits are enough everywhere. An annotated tag's targetCommit is the commit. A
 //     pull request's name among the refs is its number. HEAD is main.
