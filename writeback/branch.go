@@ -120,6 +120,7 @@ type Branch struct {
 	committing map[*node]bool
 	uploads    map[string]upload // of large files, by path
 	refused    map[*node]uint64  // versions that the push under way has seen refused
+	inFlight   map[string]bool   // paths of commits whose fate isn't known
 	landedAt   time.Time         // of the last commit of ours
 	unsettled  string            // a commit of ours that isn't shown yet
 	lastErr    error
@@ -200,7 +201,7 @@ func openDisk(ctx context.Context, d disk, boot string, x *index, key Key, opts 
 		key: key, opts: opts, log: opts.Logger, now: time.Now,
 		disk: d, index: x, attrs: &attrStore{index: x, recent: make(map[string]*attr)},
 		tree: opts.Tree, root: &node{}, inodes: make(map[uint64]*inode),
-		values: make(map[string]json.RawMessage), committing: make(map[*node]bool), refused: make(map[*node]uint64), uploads: make(map[string]upload),
+		values: make(map[string]json.RawMessage), committing: make(map[*node]bool), refused: make(map[*node]uint64), inFlight: make(map[string]bool), uploads: make(map[string]upload),
 		requests: make(chan *request), kicked: make(chan struct{}, 1), finished: make(chan struct{}),
 	}
 	b.sweeper.stacks = make(map[*inode]bool)

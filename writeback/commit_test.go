@@ -2,14 +2,11 @@ package writeback
 
 import (
 	"context"
-	"encoding/hex"
 	"io"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,38 +19,18 @@ import (
 // commitRig is a branch on a real disk, with a real cache and an embedded Hub.
 type commitRig struct {
 	*rig
-	t      *testing.T
+	t *testing.T
+	*remote
 	server *hubtest.Server
-	client *hub.Client
-	repo   hub.Repo
 	cache  *blobcache.Cache
 	state  string
 	opts   Options
-
-	mu    sync.Mutex
-	trees map[string]*remoteTree
-}
-
-// remoteTree is a tree of the embedded Hub.
-type remoteTree struct {
-	commit string
-	dirs   map[string]*blobcache.Listing
-}
-
-func (t *remoteTree) Commit() string { return t.commit }
-
-func (t *remoteTree) List(_ context.Context, dir string) (*blobcache.Listing, error) {
-	if l := t.dirs[dir]; l != nil {
-		return l, nil
-	}
-	return nil, fs.ErrNotExist
 }
 
 func newCommitRig(t *testing.T, files map[string]string, change func(*Options), server ...hubtest.Option) *commitRig {
 	t.Helper()
-	r := &commitRig{t: t, repo: hub.Repo{Type: hub.Model, ID: "alice/model"}, state: t.TempDir(), trees: make(map[string]*remoteTree)}
-	r.server = hubtest.New(t, server...)
-	r.client = r.server.Client()
+	r := &commitRig{t: t, state: t.TempDir(), server: hubtest.New(t, server...)}
+	r.remote = newRemote(r.server.Client(), hub.Repo{Type: hub.Model, ID: "alice/model"})
 	must(t, r.server.Hub.CreateRepo("model", r.repo.ID, localhub.RepoOptions{}))
 	ops := []localhub.Operation{{Kind: localhub.OpDelete, Path: ".gitattributes"}}
 	for path, content := range files {
@@ -104,60 +81,6 @@ func (r *commitRig) reopen() {
 	r.t.Helper()
 	must(r.t, r.Close())
 	r.open()
-}
-
-func (r *commitRig) openTree(ctx context.Context, revision, commit string) (Tree, error) {
-	if commit == "" {
-		refs, err := r.client.Refs(ctx, r.repo, true)
-		if err != nil {
-			return nil, err
-		}
-		for _, ref := range slices.Concat(refs.Branches, refs.PullRequests) {
-			if ref.Name == revision || ref.Ref == revision {
-				commit = ref.TargetCommit
-			}
-		}
-		if commit == "" {
-			return nil, hub.ErrRevisionNotFound
-		}
-	}
-	r.mu.Lock()
-	t := r.trees[commit]
-	r.mu.Unlock()
-	if t != nil {
-		return t, nil
-	}
-	t = &remoteTree{commit: commit, dirs: map[string]*blobcache.Listing{"": {}}}
-	for e, err := range r.client.Tree(ctx, r.repo, commit, "", &hub.TreeOptions{Recursive: true}) {
-		if err != nil {
-			return nil, err
-		}
-		dir, name := split(e.Path)
-		oid, err := blobcache.ParseOID(e.OID)
-		if err != nil {
-			return nil, err
-		}
-		entry := blobcache.Entry{Name: name, Dir: e.Type == hub.TypeDirectory, OID: oid, Size: e.Size}
-		if e.LFS != nil {
-			if _, err := hex.Decode(entry.SHA256[:], []byte(e.LFS.SHA256)); err != nil {
-				return nil, err
-			}
-		}
-		if entry.Dir && t.dirs[e.Path] == nil {
-			t.dirs[e.Path] = &blobcache.Listing{}
-		}
-		if t.dirs[dir] == nil {
-			t.dirs[dir] = &blobcache.Listing{}
-		}
-		t.dirs[dir].Entries = append(t.dirs[dir].Entries, entry)
-	}
-	for _, l := range t.dirs {
-		sortEntries(l.Entries)
-	}
-	r.mu.Lock()
-	r.trees[commit] = t
-	r.mu.Unlock()
-	return t, nil
 }
 
 // others is a commit that somebody else makes.

@@ -26,6 +26,10 @@ const victimEnv = "HUBFS_TEST_VICTIM" // "dir seed step": what the killed proces
 
 func TestMain(m *testing.M) {
 	if v := os.Getenv(victimEnv); v != "" {
+		if rest, ok := strings.CutPrefix(v, "commit "); ok {
+			committingVictim(rest)
+			return
+		}
 		victim(v)
 		return
 	}

@@ -30,8 +30,48 @@ func (c *change) value(name string, v any) error {
 		r.Value = data
 	}
 	c.puts = append(c.puts, put{Value: r})
-	c.do(func() { c.b.values[name] = r.Value })
+	c.do(func() {
+		c.b.values[name] = r.Value
+		if name == sentValue {
+			c.b.noteInFlight()
+		}
+	})
 	return nil
+}
+
+// putBack notes that a batch isn't under way any more.
+func (b *Branch) putBack(x *batch) {
+	x.done()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.committing)
+	b.noteInFlight()
+	if b.unsettled != "" {
+		return
+	}
+	b.root.all(func(_ string, n *node) {
+		if n.kind == kindGone && n.was == nil {
+			b.unsettled = b.tree.Commit() // it is forgotten when it is compared with the tree
+		}
+	})
+}
+
+// noteInFlight notes which paths the Hub may have by now without our knowing: one of
+// them that is removed here stays as a deletion, until a tree without it is shown. It requires mu.
+func (b *Branch) noteInFlight() {
+	var all []sentCommit
+	if data := b.values[sentValue]; len(data) > 0 {
+		_ = json.Unmarshal(data, &all) // the log's checksum says that it is whole
+	}
+	clear(b.inFlight)
+	for n := range b.committing {
+		b.inFlight[n.path()] = true
+	}
+	for _, s := range all {
+		for _, it := range s.Items {
+			b.inFlight[it.Path] = true
+		}
+	}
 }
 
 // readValue gives a value of the committer; false is none.
@@ -128,8 +168,9 @@ func (b *Branch) landed(sent sentCommit, oid, prRef string, made bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := &change{b: b, quiet: true}
+	shown := b.tree.Commit() != sent.Parent // the tree has the commit already
 	for _, it := range sent.Items {
-		c.landed(it)
+		c.landed(it, shown)
 	}
 	err := c.value(sentValue, nil) // whatever else was sent with this parent can't land any more
 	if made {
@@ -149,7 +190,7 @@ func (b *Branch) landed(sent sentCommit, oid, prRef string, made bool) error {
 }
 
 // landed notes it for one path. Branch.mu is held.
-func (c *change) landed(it sentItem) {
+func (c *change) landed(it sentItem, shown bool) {
 	if ino := c.b.inodes[it.Inode]; ino != nil {
 		c.lock(ino)
 		ino.origin = it.Path
@@ -160,19 +201,17 @@ func (c *change) landed(it sentItem) {
 		})
 	}
 	n := c.b.root.find(it.Path)
-	if n == nil || n.kind == kindNone {
-		if it.Now != nil { // moved away since: what the Hub has now is still to be deleted
-			c.set(it.Path, state{kind: kindGone, was: it.Now}, nil)
-		}
-		return
+	if n == nil || n.kind == kindNone || shown && n.theirs == nil {
+		return // it was compared with a tree that has the commit; what is removed here leaves a node
+	}
+	theirs := n.theirs
+	if !shown || theirs.now.same(it.Now) {
+		theirs = nil // it was ours
 	}
 	st := n.state
-	st.was, st.fail = it.Now, nil
-	if n.kind == kindDir && it.Now == nil {
-		st.was = nil
-	}
-	st.since = c.b.now()
+	st.was, st.fail, st.since = it.Now, nil, c.b.now()
 	c.set(it.Path, st, n.ino)
+	c.do(func() { n.theirs = theirs })
 }
 
 // trySettle is settle; what fails is tried again later.

@@ -294,7 +294,7 @@ func (r *commitRig) reopenAt(revision string) {
 func TestTwoMountsWriteAtOnce(t *testing.T) {
 	r := newCommitRig(t, map[string]string{"f": "0"}, nil)
 	// The other one is on another machine, so it has a journal of its own.
-	o := &commitRig{rig: &rig{}, t: t, server: r.server, client: r.server.Client(), repo: r.repo, cache: r.cache, opts: r.opts, trees: make(map[string]*remoteTree)}
+	o := &commitRig{rig: &rig{}, t: t, remote: newRemote(r.server.Client(), r.repo), server: r.server, cache: r.cache, opts: r.opts}
 	o.opts.StateDir, o.opts.OpenTree = t.TempDir(), o.openTree
 	o.open()
 	defer o.Close()

@@ -28,7 +28,7 @@ const (
 
 // push commits what a selection has.
 func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error) {
-	limit := 0
+	limit, followed := 0, false
 	b.mu.Lock()
 	clear(b.refused)
 	b.mu.Unlock()
@@ -49,10 +49,7 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 			return res, nil
 		}
 		made, more, err := b.commit(ctx, x)
-		b.mu.Lock()
-		clear(b.committing)
-		b.mu.Unlock()
-		x.done()
+		b.putBack(x)
 		if made != nil {
 			res.Commits = append(res.Commits, *made)
 			b.log.Info("committed", "repo", b.key.Repo, "commit", made.OID, "changes", made.Changes)
@@ -62,7 +59,9 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 			return res, nil
 		case err == nil:
 			limit *= 2
-		case errors.Is(err, hub.ErrPreconditionFailed):
+		case errors.Is(err, hub.ErrPreconditionFailed), errors.Is(err, hub.ErrEntryNotFound) && !followed:
+			// The branch has moved, or isn't what it was taken for.
+			followed = true
 			if err := b.follow(ctx); err != nil {
 				return res, err
 			}
@@ -190,7 +189,7 @@ func (b *Branch) findSent(ctx context.Context) error {
 			}
 			continue
 		}
-		return b.landed(s, made.ID, "", true)
+		return b.landed(s, head.Commit(), "", true)
 	}
 	return nil
 }

@@ -184,6 +184,7 @@ func (b *Branch) begun(r *replayer, read *replay) error {
 		b.attrs.set(path, a)
 	}
 	maps.Copy(b.values, r.values)
+	b.noteInFlight()
 	slices.Sort(b.recovered.Torn)
 	b.recovered.Changes = b.countChanges()
 

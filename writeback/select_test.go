@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,8 +21,7 @@ func taken(t *testing.T, r *rig, sel selection) map[string]string {
 	t.Helper()
 	x, err := r.take(t.Context(), sel, 0)
 	must(t, err)
-	defer x.done()
-	clear(r.committing)
+	defer r.putBack(x)
 	out := make(map[string]string)
 	for _, it := range x.items {
 		if it.ino == nil {
@@ -306,8 +306,7 @@ func TestWritesGoOnDuringACommit(t *testing.T) {
 	r.write(t, "f", "third")
 	made, _, err := r.commit(t.Context(), x)
 	must(t, err)
-	x.done()
-	clear(r.committing)
+	r.putBack(x)
 	if made == nil {
 		t.Fatal("no commit")
 	}
@@ -315,6 +314,56 @@ func TestWritesGoOnDuringACommit(t *testing.T) {
 	r.flush("")
 	want := map[string]string{"f": "third", "g": "second, longer"}
 	r.wantHub(want)
+	r.wantClean()
+}
+
+// TestRemovedDuringACommit removes a new file between the instant of a commit and its
+// landing: the Hub gets it, and the next commit removes it.
+func TestRemovedDuringACommit(t *testing.T) {
+	for _, how := range []string{"unlink", "rename"} {
+		r := newCommitRig(t, map[string]string{"a": "a"}, nil)
+		r.write(t, "new", "x")
+		x, err := r.take(t.Context(), selection{explicit: true}, 0)
+		must(t, err)
+		want := map[string]string{"a": "a"}
+		if how == "unlink" {
+			must(t, r.Unlink(t.Context(), "new"))
+		} else {
+			must(t, r.Rename(t.Context(), "new", "moved", false))
+			want["moved"] = "x"
+		}
+		_, _, err = r.commit(t.Context(), x)
+		must(t, err)
+		r.putBack(x)
+		r.flush("")
+		r.wantHub(want)
+		r.wantClean()
+		if r.root.find("new") != nil {
+			t.Errorf("%s: a node is left", how)
+		}
+	}
+}
+
+// TestDeletedStaysDeleted looks at a path between the landing of its deletion and the
+// moment when the tree of that commit is shown.
+func TestDeletedStaysDeleted(t *testing.T) {
+	r := newCommitRig(t, map[string]string{"a": "a", "b": "b"}, nil)
+	must(t, r.Unlink(t.Context(), "a"))
+	x, err := r.take(t.Context(), selection{explicit: true}, 0)
+	must(t, err)
+	_, _, err = r.commit(t.Context(), x)
+	must(t, err)
+	r.putBack(x)
+	if e, err := r.Lookup(t.Context(), "a"); !isErrno(err, syscall.ENOENT) {
+		t.Errorf("it is back: %+v, %v", e, err)
+	}
+	r.write(t, "a", "again")
+	must(t, r.Unlink(t.Context(), "a"))
+	if e, err := r.Lookup(t.Context(), "a"); !isErrno(err, syscall.ENOENT) {
+		t.Errorf("it is back: %+v, %v", e, err)
+	}
+	r.flush("")
+	r.wantHub(map[string]string{"b": "b"})
 	r.wantClean()
 }
 
@@ -369,7 +418,6 @@ func TestTooMuchForOneCommit(t *testing.T) {
 	refuse := errors.New("too large")
 	x, err := r.take(t.Context(), selection{explicit: true}, 0)
 	must(t, err)
-	defer x.done()
 	if r.blame(x, refuse) || splits(refuse) {
 		t.Error("an error that says nothing blames a path")
 	}
@@ -377,7 +425,7 @@ func TestTooMuchForOneCommit(t *testing.T) {
 	if !r.blame(x, named) {
 		t.Error("nobody is blamed")
 	}
-	clear(r.committing)
+	r.putBack(x)
 	if e, _ := r.Lookup(t.Context(), "f3"); e.State != Failed {
 		t.Errorf("f3 is %v", e.State)
 	}

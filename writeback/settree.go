@@ -13,9 +13,12 @@ import (
 // is found out now; see Options.OnConflict for what becomes of it. It asks for the
 // folders that have changes; on an error the tree stays what it was.
 func (b *Branch) SetTree(ctx context.Context, tree Tree, asked time.Time) error {
-	b.mu.RLock()
+	b.mu.Lock()
 	old := asked.Before(b.landedAt) || b.tree == tree
-	b.mu.RUnlock()
+	if !old && b.unsettled != "" {
+		b.unsettled = tree.Commit() // which is that commit of ours, or comes after it
+	}
+	b.mu.Unlock()
 	if old {
 		return nil
 	}
@@ -177,7 +180,11 @@ func (r *reconciler) settle(path string, n *node, known, now *Was) {
 func (r *reconciler) gone(path string, n *node, e *blobcache.Entry) {
 	switch now := wasOf(e); {
 	case e == nil:
-		r.set(path, state{}, nil)
+		st := state{}
+		if r.b.inFlight[path] {
+			st = state{kind: kindGone, since: n.since} // it may still come
+		}
+		r.set(path, st, nil)
 	case !n.was.same(now):
 		r.do(func() { n.theirs = &conflict{now} })
 	case e.Dir && !r.allGone(path, n):

@@ -73,7 +73,7 @@ func (b *Branch) clashes(sel selection) []*clash {
 	s := &selector{b: b, sel: sel}
 	var out []*clash
 	b.root.all(func(path string, n *node) {
-		if n.theirs == nil || n.kind == kindNone || b.isLocalOnly(n) {
+		if n.theirs == nil || n.kind == kindNone || b.isLocalOnly(n) || b.inFlight[path] {
 			return
 		}
 		k := &clash{path: path, node: n, kind: n.kind, ino: n.ino, theirs: n.theirs, release: func() {}}

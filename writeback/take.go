@@ -94,6 +94,7 @@ func (b *Branch) take(ctx context.Context, sel selection, limit int) (*batch, er
 	}
 	for _, it := range x.items {
 		b.committing[it.node] = true
+		b.inFlight[it.path] = true
 	}
 	return x, nil
 }
@@ -225,7 +226,7 @@ func (s *selector) folders(nodes []*node) []*node {
 	var out []*node
 	var walk func(n *node)
 	walk = func(n *node) {
-		if n.kind == kindGone && n.was.Dir && len(n.children) > 0 && left[n] == 0 && n.theirs == nil {
+		if n.kind == kindGone && n.was != nil && n.was.Dir && len(n.children) > 0 && left[n] == 0 && n.theirs == nil {
 			out = append(out, n)
 			return
 		}
@@ -241,7 +242,7 @@ func (s *selector) folders(nodes []*node) []*node {
 func (s *selector) item(ctx context.Context, n *node) (*item, error) {
 	it := &item{path: n.path(), node: n, was: n.was, release: func() {}}
 	if n.kind != kindFile {
-		it.folder = n.kind == kindGone && n.was.Dir
+		it.folder = n.kind == kindGone && n.was != nil && n.was.Dir
 		return it, nil
 	}
 	it.ino = n.ino

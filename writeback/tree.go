@@ -143,7 +143,7 @@ type change struct {
 
 // set gives a path a state, and the inode that it has if it is a file.
 func (c *change) set(path string, st state, ino *inode) {
-	if st.kind == kindGone && st.was == nil {
+	if st.kind == kindGone && st.was == nil && !c.b.mayShow(path) {
 		st = state{}
 	}
 	if st.kind == kindNone {
@@ -164,7 +164,10 @@ func (c *change) set(path string, st state, ino *inode) {
 		if n.ino != nil && n.ino != ino && n.ino.node == n {
 			n.ino.node = nil
 		}
-		n.state, n.ino, n.theirs = st, ino, nil
+		n.state, n.ino = st, ino
+		if c.quiet || st.kind == kindNone {
+			n.theirs = nil // else it is still there, whatever is done here
+		}
 		if ino != nil {
 			ino.node = n
 		}
@@ -195,6 +198,11 @@ func (c *change) unlock() {
 	}
 	c.locked = nil
 }
+
+// mayShow says whether the tree may show something at a path though the Hub has had
+// nothing there by what is known here: a commit of ours is in flight, or isn't shown yet.
+// It requires mu.
+func (b *Branch) mayShow(path string) bool { return b.inFlight[path] || b.unsettled != "" }
 
 // do adds what is done when the log has the change.
 func (c *change) do(f func()) { c.apply = append(c.apply, f) }

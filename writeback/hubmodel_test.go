@@ -1,0 +1,197 @@
+package writeback
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/hubfs/hubfs/hub"
+	"github.com/hubfs/hubfs/hub/localhub"
+)
+
+// hubModel is random work on a branch with others at work on the Hub. It has no model of
+// what a conflict comes to, but of what may not get lost: each content is unique, and
+// one that was saved and neither overwritten nor removed here is on the Hub after a flush.
+type hubModel struct {
+	*rapid.T
+	r     *commitRig
+	n     int
+	saved map[string]bool // contents of ours
+	lost  map[localhub.Fault]float64
+}
+
+func (m *hubModel) content(path string) string {
+	m.n++
+	return fmt.Sprintf("%d of %s", m.n, path)
+}
+
+func (m *hubModel) path(label string) string {
+	return rapid.SampledFrom([]string{"a", "b.bin", "d/a", "d/b.bin", "d/e/a", "x"}).Draw(m.T, label)
+}
+
+func (m *hubModel) ok(what string, err error, also ...syscall.Errno) {
+	m.Helper()
+	if err == nil || slices.ContainsFunc(also, func(no syscall.Errno) bool { return isErrno(err, no) }) {
+		return
+	}
+	m.Fatalf("%s: %v", what, err)
+}
+
+// forget notes that what a path shows now is about to be replaced by its owner.
+func (m *hubModel) forget(path string) {
+	if content, err := m.r.tryRead(path); err == nil {
+		delete(m.saved, content)
+	}
+}
+
+func (m *hubModel) write() {
+	path := m.path("path")
+	for dir, _ := split(path); dir != ""; dir, _ = split(dir) {
+		if parent, _ := split(dir); parent != "" {
+			m.ok("mkdir", m.r.Mkdir(context.Background(), parent), syscall.EEXIST, syscall.ENOTDIR)
+		}
+		m.ok("mkdir", m.r.Mkdir(context.Background(), dir), syscall.EEXIST, syscall.ENOTDIR)
+	}
+	if e, err := m.r.Lookup(context.Background(), path); err == nil && e.Dir {
+		return
+	}
+	m.forget(path)
+	content := m.content(path)
+	err := m.r.tryWrite(path, content)
+	m.ok("write", err, syscall.ENOTDIR)
+	if err == nil {
+		m.saved[content] = true
+	}
+}
+
+func (m *hubModel) unlink() {
+	path := m.path("path")
+	m.forget(path)
+	m.ok("unlink", m.r.Unlink(context.Background(), path), syscall.ENOENT, syscall.EISDIR, syscall.ENOTDIR)
+}
+
+func (m *hubModel) rename() {
+	from, to := m.path("from"), m.path("to")
+	ctx := context.Background()
+	if e, err := m.r.Lookup(ctx, from); err != nil || from == to {
+		return
+	} else if over, err := m.r.Lookup(ctx, to); err == nil && !over.Dir && !e.Dir {
+		m.forget(to)
+	}
+	m.ok("rename", m.r.Rename(ctx, from, to, false), syscall.ENOENT, syscall.EISDIR, syscall.ENOTDIR, syscall.ENOTEMPTY, syscall.EINVAL)
+}
+
+func (m *hubModel) renameFolder() {
+	to := rapid.SampledFrom([]string{"d/f", "y", "d"}).Draw(m.T, "to")
+	from := rapid.SampledFrom([]string{"d", "d/e", "y"}).Draw(m.T, "from")
+	m.ok("rename", m.r.Rename(context.Background(), from, to, false), syscall.ENOENT, syscall.ENOTDIR, syscall.ENOTEMPTY, syscall.EINVAL)
+}
+
+// others is somebody else's commit.
+func (m *hubModel) others() {
+	path := m.path("path")
+	op := addOp(path, "theirs "+m.content(path))
+	if rapid.Bool().Draw(m.T, "delete") {
+		op = localhub.Operation{Kind: localhub.OpDelete, Path: path}
+	}
+	_, err := m.r.server.Hub.Commit("model", m.r.repo.ID, "main", localhub.CommitInput{Author: "bob", Title: "by others", Operations: []localhub.Operation{op}})
+	_ = err // there may be a folder, or nothing to delete
+}
+
+func (m *hubModel) poll() {
+	asked := time.Now()
+	tree, err := m.r.openTree(context.Background(), "main", "")
+	m.ok("poll", err)
+	m.ok("poll", m.r.SetTree(context.Background(), tree, asked))
+}
+
+func (m *hubModel) remount() {
+	m.ok("close", m.r.Close())
+	tree, err := m.r.openTree(context.Background(), "main", "")
+	m.ok("remount", err)
+	m.r.opts.Tree = tree
+	m.r.Branch, err = Open(context.Background(), Key{m.r.client.Endpoint(), "alice", m.r.repo, "main"}, m.r.opts)
+	m.ok("remount", err)
+	if rec := m.r.Recovered(); len(rec.Torn)+len(rec.Lost)+rec.Damaged > 0 {
+		m.Fatalf("after a remount: %+v", rec)
+	}
+}
+
+func (m *hubModel) flush() {
+	if rapid.IntRange(0, 3).Draw(m.T, "bad network") == 0 {
+		m.r.server.Hub.SetNetwork(localhub.Network{Seed: int64(m.n), Faults: m.lost})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	res, err := m.r.Flush(ctx, "")
+	m.ok("flush", err)
+	m.r.server.Hub.SetNetwork(localhub.Network{})
+	if len(res.Failed) > 0 {
+		m.Fatalf("flush: %+v", res)
+	}
+	m.poll()
+	m.compare()
+}
+
+// compare checks that the Hub has what is shown here, and that nothing was lost.
+func (m *hubModel) compare() {
+	onHub := make(map[string]string)
+	for e, err := range m.r.client.Tree(context.Background(), m.r.repo, "main", "", &hub.TreeOptions{Recursive: true}) {
+		m.ok("tree", err)
+		if e.Type != hub.TypeFile || e.Path == ".gitattributes" {
+			continue
+		}
+		var buf strings.Builder
+		_, err := m.r.client.Download(context.Background(), hub.FileRef{Repo: m.r.repo, Revision: "main", Path: e.Path}, &buf)
+		m.ok("download", err)
+		onHub[e.Path] = buf.String()
+	}
+	view := m.r.walk(m)
+	maps.DeleteFunc(view, func(path, _ string) bool { return strings.HasSuffix(path, "/") || path == ".gitattributes" })
+	if !maps.Equal(view, onHub) {
+		m.Fatalf("shown\n%q\nthe Hub has\n%q\nchanges %+v", view, onHub, m.r.Changes())
+	}
+	have := make(map[string]bool)
+	for _, content := range onHub {
+		have[content] = true
+	}
+	for content := range m.saved {
+		if !have[content] {
+			m.Fatalf("%q was saved and is lost; the Hub has %q", content, onHub)
+		}
+	}
+	clear(m.saved) // what others do to it from now on is in the history
+}
+
+func TestModelWithHub(t *testing.T) {
+	r := newCommitRig(t, map[string]string{"a": "0"}, nil)
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		r.repo = hub.Repo{Type: hub.Model, ID: fmt.Sprintf("alice/model-%d", round)}
+		must(t, r.server.Hub.CreateRepo("model", r.repo.ID, localhub.RepoOptions{}))
+		r.server.Hub.SetNetwork(localhub.Network{})
+		m := &hubModel{T: rt, r: r, saved: make(map[string]bool),
+			lost: map[localhub.Fault]float64{localhub.FaultLanded500: 0.3, localhub.FaultLostAnswer: 0.3}}
+		m.remount()
+		rt.Repeat(map[string]func(*rapid.T){
+			"write":   func(*rapid.T) { m.write() },
+			"write2":  func(*rapid.T) { m.write() },
+			"unlink":  func(*rapid.T) { m.unlink() },
+			"rename":  func(*rapid.T) { m.rename() },
+			"renameF": func(*rapid.T) { m.renameFolder() },
+			"others":  func(*rapid.T) { m.others() },
+			"poll":    func(*rapid.T) { m.poll() },
+			"remount": func(*rapid.T) { m.remount() },
+			"flush":   func(*rapid.T) { m.flush() },
+		})
+		m.flush()
+	})
+}
