@@ -173,7 +173,7 @@ func (m *hubModel) compare() {
 func TestModelWithHub(t *testing.T) {
 	r := newCommitRig(t, map[string]string{"a": "0"}, nil)
 	round := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	checks(t, hubModelChecks, func(rt *rapid.T) {
 		round++
 		r.repo = hub.Repo{Type: hub.Model, ID: fmt.Sprintf("alice/model-%d", round)}
 		must(t, r.server.Hub.CreateRepo("model", r.repo.ID, localhub.RepoOptions{}))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -17,10 +18,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
-// killRounds is how often TestKill kills a process; the soak build has more.
-var killRounds = 60
+// How much is done; the soak build does more.
+var (
+	killRounds     = 30        // how often processes are killed
+	modelChecks    = 300       // runs of TestModel
+	hubModelChecks = 20        // runs of TestModelWithHub
+	modelSeed      = uint64(1) // of random work; 0 is another one each time
+)
 
 const victimEnv = "HUBFS_TEST_VICTIM" // "dir seed step": what the killed process is to do
 
@@ -33,7 +41,22 @@ func TestMain(m *testing.M) {
 		victim(v)
 		return
 	}
+	// Flags of the command line come later, and count.
+	if f := flag.Lookup("rapid.seed"); modelSeed != 0 && f.Value.String() == "0" {
+		_ = f.Value.Set(strconv.FormatUint(modelSeed, 10))
+	}
 	os.Exit(m.Run())
+}
+
+// checks runs a property so many times, unless the command line says how often.
+func checks(t *testing.T, n int, property func(*rapid.T)) {
+	t.Helper()
+	f := flag.Lookup("rapid.checks")
+	if before := f.Value.String(); before == f.DefValue {
+		_ = f.Value.Set(strconv.Itoa(n))
+		defer f.Value.Set(before) //nolint:errcheck // it was its value
+	}
+	rapid.Check(t, property)
 }
 
 // killDisk is a real disk that kills the process at its n-th change.

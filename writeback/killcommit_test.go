@@ -79,7 +79,7 @@ func committingVictim(arg string) {
 // closed on the Hub, no commit twice, and in no commit a part of a file.
 func TestKillWhileCommitting(t *testing.T) {
 	const perHub = 10
-	for i := range (killRounds/2 + perHub - 1) / perHub {
+	for i := range (killRounds + perHub - 1) / perHub {
 		t.Run(strconv.Itoa(i), func(t *testing.T) { killCommitRun(t, uint64(1000+i), perHub) })
 	}
 }

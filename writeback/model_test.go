@@ -519,7 +519,7 @@ func (r *modelRun) check() {
 }
 
 func TestModel(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	checks(t, modelChecks, func(rt *rapid.T) {
 		r := newModelRun(rt)
 		rt.Repeat(map[string]func(*rapid.T){
 			"":           func(*rapid.T) { r.check() },

@@ -258,6 +258,8 @@ func (b *Branch) layerSize(l *layer) (size int64, ok bool, err error) {
 		if f, err = b.disk.Open("open", dataName(l.id), true); err != nil {
 			return 0, false, err
 		}
+		b.sweeper.created.Add(1)
+		l.synced = false
 		return 0, false, f.Close()
 	}
 	if err != nil {
