@@ -1,0 +1,7 @@
+//go:build soak
+
+package writeback
+
+func init() {
+	killRounds, modelChecks, hubModelChecks, modelSeed = 500, 3500, 300, 0
+}
