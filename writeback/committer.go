@@ -12,10 +12,12 @@ const (
 	defaultMaxPerHour = 60
 	fsyncDelay        = time.Second      // how long files that a program syncs are gathered for one commit
 	fsyncGap          = 10 * time.Second // between such commits
-	flushWait         = time.Second      // how long a flush waits for files to be closed
 	minBackoff        = 2 * time.Second
 	maxBackoff        = 5 * time.Minute
 )
+
+// flushWait is how long a flush waits for files to be closed; tests have less time.
+var flushWait = time.Second
 
 // A request is somebody who waits for a push.
 type request struct {

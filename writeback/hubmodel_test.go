@@ -2,8 +2,10 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,11 +27,12 @@ type hubModel struct {
 	n     int
 	saved map[string]bool // contents of ours
 	lost  map[localhub.Fault]float64
+	held  map[string]*File // open for editing, by the path at which they were opened
 }
 
 func (m *hubModel) content(path string) string {
 	m.n++
-	return fmt.Sprintf("%d of %s", m.n, path)
+	return fmt.Sprintf("%d of %s, long enough to be edited at many places", m.n, path)
 }
 
 func (m *hubModel) path(label string) string {
@@ -68,6 +71,67 @@ func (m *hubModel) write() {
 	m.ok("write", err, syscall.ENOTDIR)
 	if err == nil {
 		m.saved[content] = true
+	}
+}
+
+// edit writes a few bytes into a file that stays open for more.
+func (m *hubModel) edit() {
+	path := m.path("path")
+	f := m.held[path]
+	if f == nil {
+		var err error
+		if f, err = m.r.OpenFile(context.Background(), path, os.O_RDWR, 0); err != nil {
+			return // it isn't there, or is a folder
+		}
+		m.held[path] = f
+	}
+	if e, err := m.r.Lookup(context.Background(), path); err != nil || e.ID != f.Stat().ID {
+		m.ok("release", f.Release()) // it has another name now, or none
+		delete(m.held, path)
+		return
+	}
+	before, err := readAll(f)
+	m.ok("read", err)
+	m.n++
+	text, off := fmt.Sprintf("<%d>", m.n), rapid.IntRange(0, 50).Draw(m.T, "off")
+	_, err = f.WriteAt([]byte(text), int64(off))
+	m.ok("edit", err)
+	m.ok("flush", f.Flush())
+	after, err := readAll(f)
+	m.ok("read", err)
+	want := before + string(make([]byte, max(0, off+len(text)-len(before))))
+	if want = want[:off] + text + want[off+len(text):]; after != want {
+		m.Fatalf("%s holds %q after an edit, want %q", path, after, want)
+	}
+	delete(m.saved, before)
+	m.saved[after] = true
+}
+
+func (m *hubModel) closeHeld() {
+	for path, f := range m.held {
+		m.ok("release", f.Release())
+		delete(m.held, path)
+	}
+}
+
+// crash is the death of the process and another start.
+func (m *hubModel) crash() {
+	clear(m.held)
+	before := m.r.walk(m)
+	m.r.stop()
+	_ = m.r.group.Wait()
+	m.ok("crash", errors.Join(m.r.journal.f.Close(), m.r.index.close(), m.r.lock.Unlock()))
+	m.mount()
+	if after := m.r.walk(m); !maps.Equal(before, after) {
+		for content := range m.saved {
+			found := false
+			for _, c := range after {
+				found = found || c == content
+			}
+			if !found && slices.Contains(slices.Collect(maps.Values(before)), content) {
+				m.Fatalf("%q was saved and is gone after a crash; it was\n%q and is\n%q", content, before, after)
+			}
+		}
 	}
 }
 
@@ -113,7 +177,12 @@ func (m *hubModel) poll() {
 }
 
 func (m *hubModel) remount() {
+	m.closeHeld()
 	m.ok("close", m.r.Close())
+	m.mount()
+}
+
+func (m *hubModel) mount() {
 	tree, err := m.r.openTree(context.Background(), "main", "")
 	m.ok("remount", err)
 	m.r.opts.Tree = tree
@@ -124,7 +193,11 @@ func (m *hubModel) remount() {
 	}
 }
 
-func (m *hubModel) flush() {
+// flush has everything committed, or all that can be while files are open.
+func (m *hubModel) flush(partly bool) {
+	if !partly {
+		m.closeHeld()
+	}
 	if rapid.IntRange(0, 3).Draw(m.T, "bad network") == 0 {
 		m.r.server.Hub.SetNetwork(localhub.Network{Seed: int64(m.n), Faults: m.lost})
 	}
@@ -137,11 +210,11 @@ func (m *hubModel) flush() {
 		m.Fatalf("flush: %+v", res)
 	}
 	m.poll()
-	m.compare()
+	m.compare(partly)
 }
 
 // compare checks that the Hub has what is shown here, and that nothing was lost.
-func (m *hubModel) compare() {
+func (m *hubModel) compare(partly bool) {
 	onHub := make(map[string]string)
 	for e, err := range m.r.client.Tree(context.Background(), m.r.repo, "main", "", &hub.TreeOptions{Recursive: true}) {
 		m.ok("tree", err)
@@ -153,21 +226,19 @@ func (m *hubModel) compare() {
 		m.ok("download", err)
 		onHub[e.Path] = buf.String()
 	}
-	view := m.r.walk(m)
-	maps.DeleteFunc(view, func(path, _ string) bool { return strings.HasSuffix(path, "/") || path == ".gitattributes" })
-	if !maps.Equal(view, onHub) {
-		m.Fatalf("shown\n%q\nthe Hub has\n%q\nchanges %+v", view, onHub, m.r.Changes())
-	}
-	have := make(map[string]bool)
-	for _, content := range onHub {
-		have[content] = true
-	}
-	for content := range m.saved {
-		if !have[content] {
-			m.Fatalf("%q was saved and is lost; the Hub has %q", content, onHub)
+	if !partly {
+		view := m.r.walk(m)
+		maps.DeleteFunc(view, func(path, _ string) bool { return strings.HasSuffix(path, "/") || path == ".gitattributes" })
+		if !maps.Equal(view, onHub) {
+			m.Fatalf("shown\n%q\nthe Hub has\n%q\nchanges %+v", view, onHub, m.r.Changes())
 		}
 	}
-	clear(m.saved) // what others do to it from now on is in the history
+	for _, content := range onHub {
+		delete(m.saved, content) // what others do to it from now on is in the history
+	}
+	if !partly && len(m.saved) > 0 {
+		m.Fatalf("%q was saved and is lost; the Hub has %q", slices.Collect(maps.Keys(m.saved)), onHub)
+	}
 }
 
 func TestModelWithHub(t *testing.T) {
@@ -178,7 +249,7 @@ func TestModelWithHub(t *testing.T) {
 		r.repo = hub.Repo{Type: hub.Model, ID: fmt.Sprintf("alice/model-%d", round)}
 		must(t, r.server.Hub.CreateRepo("model", r.repo.ID, localhub.RepoOptions{}))
 		r.server.Hub.SetNetwork(localhub.Network{})
-		m := &hubModel{T: rt, r: r, saved: make(map[string]bool),
+		m := &hubModel{T: rt, r: r, saved: make(map[string]bool), held: make(map[string]*File),
 			lost: map[localhub.Fault]float64{localhub.FaultLanded500: 0.3, localhub.FaultLostAnswer: 0.3}}
 		m.remount()
 		rt.Repeat(map[string]func(*rapid.T){
@@ -190,8 +261,12 @@ func TestModelWithHub(t *testing.T) {
 			"others":  func(*rapid.T) { m.others() },
 			"poll":    func(*rapid.T) { m.poll() },
 			"remount": func(*rapid.T) { m.remount() },
-			"flush":   func(*rapid.T) { m.flush() },
+			"flush":   func(*rapid.T) { m.flush(rapid.Bool().Draw(m.T, "while files are open")) },
+			"edit":    func(*rapid.T) { m.edit() },
+			"edit2":   func(*rapid.T) { m.edit() },
+			"crash":   func(*rapid.T) { m.crash() },
+			"compact": func(*rapid.T) { m.ok("compact", m.r.compact()) },
 		})
-		m.flush()
+		m.flush(false)
 	})
 }

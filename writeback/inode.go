@@ -82,8 +82,9 @@ func (ino *inode) recorded() {
 	}
 }
 
-// full describes the inode for a new log. It requires mu, for reading. Extents that
-// no flush has told of yet may be in it: they were written.
+// full describes the inode for a log that may not know it, or may know it as it was some
+// time ago. It requires mu, for reading. Extents that no flush has told of yet may be in
+// it: they were written.
 func (ino *inode) full() []put {
 	r := ino.record()
 	r = r[len(r)-1:]
@@ -93,6 +94,14 @@ func (ino *inode) full() []put {
 		puts = append(puts, put{Extents: &extentsRec{File: l.id, Delta: l.deltas, All: true, Extents: l.written.flat()}})
 	}
 	return append(puts, r...)
+}
+
+// recordedFull notes that the log has what full gave. It requires mu. The deltas go on
+// with their numbers: a log that isn't rewritten has earlier ones.
+func (ino *inode) recordedFull() {
+	for _, l := range ino.layers {
+		l.pending = nil
+	}
 }
 
 // log appends the inode's record. It requires mu. An inode that has no name isn't logged.

@@ -33,6 +33,7 @@ var (
 const victimEnv = "HUBFS_TEST_VICTIM" // "dir seed step": what the killed process is to do
 
 func TestMain(m *testing.M) {
+	flushWait = 50 * time.Millisecond
 	if v := os.Getenv(victimEnv); v != "" {
 		if rest, ok := strings.CutPrefix(v, "commit "); ok {
 			committingVictim(rest)

@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"os"
-	"slices"
 	"sync"
 	"syscall"
 
@@ -172,19 +171,16 @@ func (ino *inode) staged() bool { return len(ino.layers) > 0 && (ino.logged || i
 // restage lets the log know again an inode that was committed, and is still open
 // with its layers. It requires mu and the inode's mu.
 func (b *Branch) restage(ino *inode) error {
-	for _, l := range ino.layers {
-		l.deltas, l.pending = 0, slices.Clone(l.written)
-	}
 	dirty := ino.dirty
 	ino.dirty, ino.logged = true, true
 	c := &change{b: b}
-	c.puts = ino.record()
+	c.puts = ino.full()
 	c.set(ino.node.path(), state{kind: kindFile, was: ino.opened}, ino)
 	if err := c.commit(); err != nil {
 		ino.dirty, ino.logged = dirty, false
 		return err
 	}
-	ino.recorded()
+	ino.recordedFull()
 	b.inodes[ino.id] = ino
 	return nil
 }

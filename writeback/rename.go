@@ -168,10 +168,10 @@ func (m *mover) adopt(path string, ino *inode, base *blobcache.Entry) {
 	if a := m.b.attrs.get(path); a != nil && base != nil && a.Hash == base.Hash() {
 		ino.mode, ino.mtime = a.Mode, unixNano(a.MTime)
 	}
-	m.puts = append(m.puts, ino.record()...)
+	m.puts = append(m.puts, ino.full()...)
 	m.do(func() {
 		ino.logged = true
-		ino.recorded()
+		ino.recordedFull()
 		m.b.inodes[ino.id] = ino
 	})
 }
