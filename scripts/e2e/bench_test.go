@@ -21,7 +21,7 @@ import (
 )
 
 // rounds is how often each side of a ratio is measured, in turn: A B A B …
-const rounds = 5
+const rounds = 1
 
 // link is the network that the cold rows are measured on: 30 ms of round trip,
 // 25 MB/s a connection, 200 MB/s in all.
@@ -37,11 +37,19 @@ type row struct {
 }
 
 // TestBench prints the table of measures, and writes it as JSON beside the
-// machine's description to bench-results/.
+// machine's description to bench-results/. One part of it:
+//
+//	go test -tags bench -v -run TestBench/small ./scripts/e2e
 func TestBench(t *testing.T) {
 	var rows []row
-	for _, bench := range []func(*testing.T) []row{warmReads, coldSequential, coldMiddle, listing, ready} {
-		rows = append(rows, bench(t)...)
+	for _, bench := range []struct {
+		name    string
+		measure func(*testing.T) []row
+	}{
+		{"warm", warmReads}, {"cold", coldSequential}, {"middle", coldMiddle}, {"listing", listing}, {"ready", ready},
+		{"small", smallFiles}, {"shards", shards}, {"tensor", oneTensor}, {"faults", mappedFaults}, {"eight", eightReaders},
+	} {
+		t.Run(bench.name, func(t *testing.T) { rows = append(rows, bench.measure(t)...) })
 	}
 	var table strings.Builder
 	for _, r := range rows {
@@ -242,7 +250,10 @@ func readAt4K(t *testing.T, path string) float64 {
 }
 
 // dense makes a file without holes.
-func dense(t *testing.T, size int64) string {
+func dense(t *testing.T, size int64) string { return denseOf(t, size, 1) }
+
+// denseOf is dense with other bytes for each seed.
+func denseOf(t *testing.T, size int64, seed byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dense.bin")
 	f, err := os.Create(path)
@@ -250,7 +261,7 @@ func dense(t *testing.T, size int64) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := io.CopyN(f, rand.NewChaCha8([32]byte{1}), size); err != nil {
+	if _, err := io.CopyN(f, rand.NewChaCha8([32]byte{seed}), size); err != nil {
 		t.Fatal(err)
 	}
 	return path
