@@ -57,12 +57,13 @@ type core struct {
 	noDisk error       // why there is neither: reads go past the disk
 	bad    []fileIdentity
 
-	fetches  []*fetch
-	small    *smallFetch
-	ahead    readahead
-	pauseTo  time.Time // nothing is fetched ahead before, after that failed
-	diskTo   time.Time // reads go past the disk before, after it took no bytes
-	location location
+	fetches     []*fetch
+	small       *smallFetch
+	ahead       readahead
+	description description
+	pauseTo     time.Time // nothing is fetched ahead before, after that failed
+	diskTo      time.Time // reads go past the disk before, after it took no bytes
+	location    location
 
 	hasher  hash.Hash // has seen the first hashed bytes of part
 	hashed  int64
@@ -346,7 +347,8 @@ func (k *core) need(ctx context.Context, b *Blob, s span) (source, error) {
 		gaps := k.part.missing(s)
 		if len(gaps) == 0 && !k.settling() {
 			src := source{file: k.data.acquire()}
-			k.pump(b.file)
+			k.describe()   //nolint:contextcheck // so does what is learnt
+			k.pump(b.file) //nolint:contextcheck // a fetch belongs to the core
 			k.mu.Unlock()
 			k.count(hit)
 			return src, nil
@@ -362,7 +364,7 @@ func (k *core) need(ctx context.Context, b *Blob, s span) (source, error) {
 				return source{}, err
 			}
 			deps = k.demand(deps[:0], gaps, b.file) //nolint:contextcheck // a fetch belongs to the core
-			k.pump(b.file)
+			k.pump(b.file)                          //nolint:contextcheck // a fetch belongs to the core
 		}
 		ch := k.changed
 		k.mu.Unlock()

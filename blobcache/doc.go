@@ -41,6 +41,11 @@
 // pack is a small fetch of each of them, so readers wait for it as for any other,
 // and are served from memory until all of the pack is on disk.
 //
+// Fetches go ahead of sequential streams (readahead.go). Of models and tables it is
+// known where the tensors and column chunks are, as soon as the part that says so is
+// here (describe.go, package pieces): who begins to read one gets the rest of it, and
+// not what is behind it.
+//
 // # Who owns what
 //
 // A fetch belongs to the core, not to the reader that caused it: a reader waits

@@ -51,7 +51,7 @@ func (k *core) demand(deps []*fetch, gaps []span, file File) []*fetch {
 		}
 		for _, w := range k.ahead.windows() {
 			if w.off >= gap.off && w.off-gap.off <= streamSlack {
-				want.end = max(want.end, gap.off+k.segment(w.len()))
+				want.end = max(want.end, w.cut(span{gap.off, gap.off + k.segment(w.len())}).end)
 			}
 		}
 		want = align(want, unit, k.key.size)
@@ -115,7 +115,11 @@ func (k *core) pump(file File) {
 			running++
 		}
 	}
-	for _, w := range k.ahead.windows() {
+	windows := k.ahead.windows()
+	if k.description.wanted {
+		windows = append(windows, window{span: k.description.next, hard: true})
+	}
+	for _, w := range windows {
 		seg := k.segment(w.len())
 		for w.end = min(w.end, k.key.size); w.off < w.end; {
 			if running >= aheadPerBlob {
@@ -125,9 +129,10 @@ func (k *core) pump(file File) {
 			if len(gaps) == 0 {
 				break
 			}
-			// The window's end moves with every read: take a whole segment.
+			// The window's end moves with every read: take a whole segment, unless it
+			// is a hard one.
 			off := gaps[0].off
-			want := align(span{off, off + seg}, fetchUnit, k.key.size)
+			want := align(w.cut(span{off, off + seg}), fetchUnit, k.key.size)
 			want.off = off
 			s := k.uncovered(k.part.missing(want))[0]
 			k.startFetch(s, file, true)

@@ -435,6 +435,7 @@ func TestCorruptLargeFile(t *testing.T) {
 	}
 	heal()
 	c.want(f, data)
+	c.fetch(f) // reads don't wait for the name
 	if _, ok := regular(c.snapshot(f)); !ok {
 		t.Error("the file has no name")
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hubfs/hubfs/blobcache/pieces"
 )
 
 // wholeDir holds whole blobs that the shared cache can't take.
@@ -81,6 +83,10 @@ func (k *core) look(ctx context.Context) {
 		return
 	}
 	k.part, k.data = part, share(part.data)
+	if f := pieces.Of(files[0].Path); f != nil {
+		first := f.First(k.key.size)
+		k.description = description{format: f, next: span{first.Off, first.End}}
+	}
 	k.verify() // complete, if the last process died before the verdict
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // rounds is how often each side of a ratio is measured, in turn: A B A B …
-const rounds = 1
+const rounds = 5
 
 // link is the network that the cold rows are measured on: 30 ms of round trip,
 // 25 MB/s a connection, 200 MB/s in all.
