@@ -106,6 +106,41 @@ func (c *Client) Call(ctx context.Context, method string, params map[string]json
 	return &Result{Value: raw}, nil
 }
 
+// Background has the daemon run a method in the background, after the caller's other jobs.
+func (c *Client) Background(ctx context.Context, method string, params map[string]json.RawMessage) (*Job, error) {
+	if params == nil {
+		params = map[string]json.RawMessage{}
+	}
+	job := new(Job)
+	return job, c.do(ctx, http.MethodPost, "/v1/api/"+url.PathEscape(method)+"?background=1", params, job)
+}
+
+// Jobs lists the calls in the background, the oldest first, without their results.
+func (c *Client) Jobs(ctx context.Context) ([]Job, error) {
+	var all []Job
+	err := c.do(ctx, http.MethodGet, "/v1/jobs", nil, &all)
+	return all, err
+}
+
+// WaitJob returns a job when it has ended; its failure is in the job.
+func (c *Client) WaitJob(ctx context.Context, id string) (*Job, error) {
+	for {
+		job := new(Job)
+		if err := c.do(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"?wait=3600", nil, job); err != nil {
+			return nil, err
+		}
+		if job.Finished() {
+			return job, nil
+		}
+	}
+}
+
+// CancelJob ends a job, and returns it as it is by then: what runs may take a moment to end.
+func (c *Client) CancelJob(ctx context.Context, id string) (*Job, error) {
+	job := new(Job)
+	return job, c.do(ctx, http.MethodPost, "/v1/jobs/"+url.PathEscape(id)+"/cancel", nil, job)
+}
+
 // elements reads an array as it comes, and its end: closed, or broken off with an error.
 func elements(resp *http.Response) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
@@ -169,7 +204,7 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
-	if resp.StatusCode == http.StatusOK {
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusAccepted {
 		return resp, nil
 	}
 	defer resp.Body.Close()

@@ -12,6 +12,12 @@
 //	POST /v1/unmount         unmount and end; a busy mount says who is busy
 //	GET  /v1/methods         the methods with their parameters: [MethodInfo]
 //	POST /v1/api/<method>    call one: parameters in, result out
+//	POST /v1/api/<method>?background=1    the same as a job, which is the answer: [Job]
+//	GET  /v1/jobs            the jobs, without their results
+//	GET  /v1/jobs/<id>       one; with ?wait=SECONDS when it has ended, or after that time
+//	POST /v1/jobs/<id>/cancel
+//	GET  /v1/jobs/<id>/events             its progress, as server-sent events
+//	GET  /v1/events          what happens to the mount, as server-sent events: [Event]
 //	GET  /v1/metrics         Prometheus
 //
 // Methods bear the names and parameters of Python's HfApi, and their results the attribute names of
@@ -22,6 +28,18 @@
 // A list is answered as one JSON array, written as elements come. If it breaks in the middle, the
 // array stays open, so that nobody takes it for whole, and the trailer [ErrorTrailer] says why.
 //
+// # Jobs
+//
+// A job is a call in the background. The jobs of one user run one after the other, in their order, as those
+// of HfApi.run_as_future do; what waits can be canceled, and so can what runs. The daemon keeps a bounded
+// number of results in memory, the last ones. Jobs end with the daemon: what runs may end within the time
+// that the daemon has, what waits is canceled.
+//
+// # Limits
+//
+// At most 64 methods run at once, some thousand more wait for their turn. A body has at most 16 MiB, and must
+// come within 30 seconds; a head within 10. Who doesn't read an answer is left after ten minutes.
+//
 // # Who may call
 //
 // The socket has mode 0600 in a folder that only its owner can enter, and the peer's credentials are
@@ -30,9 +48,9 @@
 //
 // # State and locks
 //
-// A server owns its socket file, and nothing else outlives a call: mounts, caches and clients belong
-// to whoever made them. There are no locks but one around the number of calls in flight, held for
-// no I/O.
+// A server owns its socket file, its jobs, and the one goroutine that looks at the mount while somebody
+// listens to events; mounts, caches and clients belong to whoever made them. jobs.mu guards all jobs and
+// watcher.mu all listeners; neither is held for I/O, or while the other is.
 //
 // # After a crash
 //

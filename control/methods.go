@@ -51,6 +51,7 @@ var table = []Method{
 	value("restart_space", "SpaceRuntime", "Start a Space again.", restartSpace),
 	value("resume_inference_endpoint", "InferenceEndpoint", "Start a paused inference endpoint.", resumeInferenceEndpoint),
 	value("revision_exists", "bool", "Say whether a revision exists.", revisionExists),
+	value(runAsFutureName, "dict", "Run a method in the background, in the daemon: the answer is its job.", runAsFuture),
 	value("scale_to_zero_inference_endpoint", "InferenceEndpoint", "Stop an inference endpoint until the next request to it.", scaleToZeroInferenceEndpoint),
 	value("set_space_sleep_time", "SpaceRuntime", "Say after how long without use a Space sleeps.", setSpaceSleepTime),
 	value("snapshot_download", "str", "Download a revision into the shared cache and give its folder there.", snapshotDownload),

@@ -20,8 +20,11 @@ type commitParams struct {
 	Parent      string `param:"parent_commit" doc:"fail if the branch isn't at this commit"`
 }
 
-func (p *commitParams) options(summary string) hub.CommitOptions {
-	return hub.CommitOptions{Summary: summary, Description: p.Description, ParentCommit: p.Parent, CreatePR: p.CreatePR}
+func (p *commitParams) options(ctx context.Context, summary string) hub.CommitOptions {
+	return hub.CommitOptions{
+		Summary: summary, Description: p.Description, ParentCommit: p.Parent, CreatePR: p.CreatePR,
+		UploadOptions: hub.UploadOptions{Progress: transferProgress(ctx)},
+	}
 }
 
 // summary is the parameter of methods that have a default for it.
@@ -182,6 +185,7 @@ func (o *operation) parse() (hub.Operation, error) {
 
 type createCommitParams struct {
 	commitParams
+	future
 	threads
 	Operations operations `param:"operations" required:"true" doc:"list of {op: add, path_in_repo, path_or_fileobj}, {op: delete, path_in_repo, is_folder}, {op: copy, src_path_in_repo, path_in_repo, src_revision}"`
 	Summary    string     `param:"commit_message" required:"true" doc:"first line of the message"`
@@ -194,12 +198,13 @@ func createCommit(ctx context.Context, s *session, p *createCommitParams) (any, 
 	}
 	return s.commitInfo(s.Hub.CreateCommit(ctx, p.repo(), p.Revision, hub.CommitInput{
 		Summary: p.Summary, Description: p.Description, ParentCommit: p.Parent, CreatePR: p.CreatePR,
-		Operations: ops, UploadOptions: hub.UploadOptions{Workers: p.Threads},
+		Operations: ops, UploadOptions: hub.UploadOptions{Workers: p.Threads, Progress: transferProgress(ctx)},
 	}))
 }
 
 type uploadFileParams struct {
 	commitParams
+	future
 	summary
 	File localFile `param:"path_or_fileobj" required:"true" doc:"path on this machine (absolute, where a mount is asked), or {text: ...} or {base64: ...}"`
 	Path string    `param:"path_in_repo" required:"true" doc:"path in the repository"`
@@ -210,12 +215,13 @@ func uploadFile(ctx context.Context, s *session, p *uploadFileParams) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	opts := p.options(p.Summary)
+	opts := p.options(ctx, p.Summary)
 	return s.commitInfo(s.Hub.UploadFile(ctx, p.repo(), p.Revision, p.Path, content, &opts))
 }
 
 type uploadFolderParams struct {
 	commitParams
+	future
 	summary
 	Folder string     `param:"folder_path" required:"true" doc:"folder on this machine (absolute, where a mount is asked)"`
 	Path   string     `param:"path_in_repo" doc:"folder in the repository; the root if left out"`
@@ -230,7 +236,7 @@ func uploadFolder(ctx context.Context, s *session, p *uploadFolderParams) (any, 
 		return nil, err
 	}
 	return s.commitInfo(s.Hub.UploadFolder(ctx, p.repo(), p.Revision, folder, &hub.UploadFolderOptions{
-		CommitOptions: p.options(p.Summary), PathInRepo: p.Path, Allow: p.Allow, Ignore: p.Ignore, Delete: p.Delete,
+		CommitOptions: p.options(ctx, p.Summary), PathInRepo: p.Path, Allow: p.Allow, Ignore: p.Ignore, Delete: p.Delete,
 	}))
 }
 
@@ -241,12 +247,12 @@ type deletePathParams struct {
 }
 
 func deleteFile(ctx context.Context, s *session, p *deletePathParams) (any, error) {
-	opts := p.options(p.Summary)
+	opts := p.options(ctx, p.Summary)
 	return s.commitInfo(s.Hub.DeleteFile(ctx, p.repo(), p.Revision, p.Path, &opts))
 }
 
 func deleteFolder(ctx context.Context, s *session, p *deletePathParams) (any, error) {
-	opts := p.options(p.Summary)
+	opts := p.options(ctx, p.Summary)
 	return s.commitInfo(s.Hub.DeleteFolder(ctx, p.repo(), p.Revision, p.Path, &opts))
 }
 
@@ -257,7 +263,7 @@ type deleteFilesParams struct {
 }
 
 func deleteFiles(ctx context.Context, s *session, p *deleteFilesParams) (any, error) {
-	opts := p.options(p.Summary)
+	opts := p.options(ctx, p.Summary)
 	return s.commitInfo(s.Hub.DeleteFiles(ctx, p.repo(), p.Revision, p.Patterns, &opts))
 }
 
@@ -284,7 +290,7 @@ func preuploadLFSFiles(ctx context.Context, s *session, p *preuploadParams) (any
 		adds[i] = add
 	}
 	return nil, s.Hub.PreuploadLFSFiles(ctx, p.repo(), p.Revision, adds, &hub.PreuploadOptions{
-		CreatePR: p.CreatePR, GitIgnore: p.GitIgnore, UploadOptions: hub.UploadOptions{Workers: p.Threads},
+		CreatePR: p.CreatePR, GitIgnore: p.GitIgnore, UploadOptions: hub.UploadOptions{Workers: p.Threads, Progress: transferProgress(ctx)},
 	})
 }
 

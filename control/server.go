@@ -22,9 +22,23 @@ import (
 // maxBody bounds the parameters of a call.
 const maxBody = 16 << 20
 
-// maxCalls is how many methods may run at once; the next is told to come again. What tells about the
-// daemon's health isn't counted.
-const maxCalls = 64
+// maxCalls is how many methods may run at once. maxWaiting more wait for one to end; the next is told to
+// come again. What tells about the daemon's health isn't counted.
+const (
+	maxCalls   = 64
+	maxWaiting = 4096
+)
+
+// How long a caller may take.
+const (
+	headerTime = 10 * time.Second // to send the head of a request
+	bodyTime   = 30 * time.Second // to send the body
+	slowReader = 10 * time.Minute // to read what was sent
+)
+
+// smallBody is a body that is read before there is a slot for its call: who sends half of one, and waits,
+// holds nobody up.
+const smallBody = 64 << 10
 
 // mount is what the server needs from a mount; *fs.Mount is one.
 type mount interface {
@@ -51,12 +65,17 @@ type ServerOptions struct {
 
 // Server answers on a control socket.
 type Server struct {
-	opts  ServerOptions
-	log   *slog.Logger
-	http  *http.Server
-	l     net.Listener
-	calls chan struct{} // a slot each call in flight
-	done  chan struct{} // closed when Serve has returned
+	opts    ServerOptions
+	log     *slog.Logger
+	http    *http.Server
+	l       net.Listener
+	calls   chan struct{} // a slot each call in flight
+	waiting chan struct{} // a slot each call that waits for one
+	streams chan struct{} // a slot each stream of events
+	jobs    *jobs
+	watch   *watcher      // nil without a mount
+	ending  chan struct{} // closed when Close begins
+	done    chan struct{} // closed when Serve has returned
 }
 
 // Listen makes the socket of the mount at dir. Callers wait until [Serve] answers them; closing the
@@ -72,14 +91,25 @@ func Listen(ctx context.Context, dir string) (*net.UnixListener, error) {
 
 // Serve begins to answer on l, which it owns from now on.
 func Serve(l *net.UnixListener, opts ServerOptions) *Server {
-	s := &Server{opts: opts, log: opts.Logger, calls: make(chan struct{}, maxCalls), done: make(chan struct{})}
+	s := &Server{
+		opts: opts, log: opts.Logger, ending: make(chan struct{}), done: make(chan struct{}),
+		calls: make(chan struct{}, maxCalls), waiting: make(chan struct{}, maxWaiting), streams: make(chan struct{}, maxStreams),
+	}
+	api := *opts.API
+	s.jobs = newJobs(&api)
+	api.jobs = s.jobs
+	s.opts.API = &api
+	if opts.Mount != nil {
+		s.watch = &watcher{status: opts.Mount.Status, every: lookEvery, listeners: map[chan Event]bool{}}
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.l = peerListener{UnixListener: l, log: s.log}
 	s.http = &http.Server{
 		Handler:           s.handler(),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: headerTime,
+		ConnContext:       withPeer,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
@@ -93,13 +123,16 @@ func Serve(l *net.UnixListener, opts ServerOptions) *Server {
 	return s
 }
 
-// Close removes the socket, lets calls in flight end until ctx does, then breaks them off.
+// Close removes the socket, lets calls and jobs in flight end until ctx does, then breaks them off. Jobs that
+// wait are canceled, and event streams end.
 func (s *Server) Close(ctx context.Context) error {
+	close(s.ending)
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, s.http.Close())
 	}
 	<-s.done
+	s.jobs.close(ctx)
 	return err
 }
 
@@ -133,6 +166,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/methods", s.methods)
 	mux.HandleFunc("POST /v1/api/{method}", s.call)
 	mux.Handle("GET /v1/metrics", s.metrics())
+	s.routeJobs(mux)
 	return s.guard(mux)
 }
 
@@ -195,7 +229,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) wait(w http.ResponseWriter, r *http.Request) {
 	var req WaitRequest
-	if err := readBody(r, &req); err != nil {
+	if err := readBody(w, r, &req); err != nil {
 		s.fail(w, err)
 		return
 	}
@@ -229,17 +263,32 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	select {
-	case s.calls <- struct{}{}:
-		defer func() { <-s.calls }()
-	default:
-		s.fail(w, &Error{Status: http.StatusTooManyRequests, Kind: KindOverloaded, RetryAfter: 1,
-			Message: fmt.Sprintf("%d calls are running already; try again when one has ended", maxCalls)})
+	inBackground, err := wantsBackground(r)
+	if err != nil {
+		s.fail(w, err)
 		return
 	}
 	params := map[string]json.RawMessage{}
-	if err := readBody(r, &params); err != nil {
+	small := r.ContentLength >= 0 && r.ContentLength <= smallBody
+	if small {
+		if err := readBody(w, r, &params); err != nil {
+			s.fail(w, err)
+			return
+		}
+	}
+	if err := s.slot(r.Context()); err != nil {
 		s.fail(w, err)
+		return
+	}
+	defer func() { <-s.calls }()
+	if !small {
+		if err := readBody(w, r, &params); err != nil {
+			s.fail(w, err)
+			return
+		}
+	}
+	if inBackground {
+		s.background(w, r, m, params)
 		return
 	}
 	// The request's context ends when the caller goes away, and the call with it.
@@ -255,14 +304,49 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 	s.stream(w, res)
 }
 
+// wantsBackground reads ?background=1.
+func wantsBackground(r *http.Request) (bool, error) {
+	switch v := r.URL.Query().Get("background"); v {
+	case "", "0", "false":
+		return false, nil
+	case "1", "true":
+		return true, nil
+	default:
+		return false, badParam("background", "is %s, and must be 1 or 0", v)
+	}
+}
+
+// slot waits until one more call may run; whoever gets one gives it back.
+func (s *Server) slot(ctx context.Context) error {
+	select {
+	case s.calls <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case s.waiting <- struct{}{}:
+		defer func() { <-s.waiting }()
+	default:
+		return &Error{Status: http.StatusTooManyRequests, Kind: KindOverloaded, RetryAfter: 1,
+			Message: fmt.Sprintf("%d calls are running and %d wait already; try again when some have ended", cap(s.calls), cap(s.waiting))}
+	}
+	select {
+	case s.calls <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // stream writes a list as it comes. The status is sent with the first element, so that a call that
 // fails at once has an error for an answer.
 func (s *Server) stream(w http.ResponseWriter, res *Result) {
 	flusher := http.NewResponseController(w)
+	defer func() { _ = flusher.SetWriteDeadline(time.Time{}) }() // the connection is used again
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	begun := false
-	lastFlush := time.Now()
+	lastFlush, lastDeadline := time.Now(), time.Time{}
 	for e, err := range res.Elements {
 		if err != nil && !begun {
 			s.fail(w, err)
@@ -278,6 +362,10 @@ func (s *Server) stream(w http.ResponseWriter, res *Result) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Trailer", ErrorTrailer)
 			sep, begun = "[\n", true
+		}
+		if time.Since(lastDeadline) > time.Second {
+			lastDeadline = time.Now()
+			_ = flusher.SetWriteDeadline(lastDeadline.Add(slowReader))
 		}
 		if _, err := io.WriteString(w, sep); err != nil {
 			return
@@ -299,12 +387,18 @@ func (s *Server) stream(w http.ResponseWriter, res *Result) {
 }
 
 // readBody reads JSON; an empty body leaves v as it is.
-func readBody(r *http.Request, v any) error {
+func readBody(w http.ResponseWriter, r *http.Request, v any) error {
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTime))
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	err := dec.Decode(v)
 	if errors.Is(err, io.EOF) {
 		return nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &Error{Status: http.StatusRequestTimeout, Kind: KindTimeout, Message: fmt.Sprintf("the body didn't come within %s", bodyTime)}
 	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -321,6 +415,9 @@ func readBody(r *http.Request, v any) error {
 }
 
 func (s *Server) answer(w http.ResponseWriter, v any) {
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(slowReader))
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
 	w.Header().Set("Content-Type", "application/json")
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hubfs/hubfs/fs"
 	"github.com/hubfs/hubfs/hub"
@@ -47,6 +48,12 @@ func (m *fakeMount) Unmount() error {
 // start serves an API on a socket of its own.
 func start(t *testing.T, api *API) (*Client, *fakeMount) {
 	t.Helper()
+	_, c, m := startServer(t, api)
+	return c, m
+}
+
+func startServer(t *testing.T, api *API) (*Server, *Client, *fakeMount) {
+	t.Helper()
 	runtimeDir(t)
 	m := &fakeMount{dir: t.TempDir(), waited: make(chan [2]string, 1)}
 	l, err := Listen(t.Context(), m.dir)
@@ -65,7 +72,7 @@ func start(t *testing.T, api *API) (*Client, *fakeMount) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, m
+	return s, c, m
 }
 
 // upstream is a Hub that answers as the test says.
@@ -354,17 +361,33 @@ func TestCallEndsWithItsCaller(t *testing.T) {
 	<-ended // or the test hangs, and its timeout tells
 }
 
+// waitFor returns when something is so, which comes by itself.
+func waitFor(t *testing.T, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain")
+		}
+	}
+}
+
 func TestTooManyCalls(t *testing.T) {
+	const running = 8
 	var asked sync.WaitGroup
-	asked.Add(maxCalls)
+	asked.Add(running)
 	release := make(chan struct{})
-	c, _ := start(t, upstream(t, func(w http.ResponseWriter, _ *http.Request) {
-		asked.Done()
+	s, c, _ := startServer(t, upstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-release:
+		default:
+			asked.Done()
+		}
 		<-release
 		fmt.Fprint(w, `{"id":"me/m"}`)
 	}))
+	s.calls, s.waiting = make(chan struct{}, running), make(chan struct{}, 1)
 	var calls sync.WaitGroup
-	for range maxCalls {
+	for range running {
 		calls.Go(func() {
 			if _, err := c.Call(t.Context(), "repo_info", params("repo_id", `"me/m"`)); err != nil {
 				t.Error(err)
@@ -372,6 +395,13 @@ func TestTooManyCalls(t *testing.T) {
 		})
 	}
 	asked.Wait()
+	// One more waits until a call has ended; the next is refused.
+	calls.Go(func() {
+		if _, err := c.Call(t.Context(), "repo_info", params("repo_id", `"me/m"`)); err != nil {
+			t.Error(err)
+		}
+	})
+	waitFor(t, func() bool { return len(s.waiting) == 1 })
 	var e *Error
 	if _, err := c.Call(t.Context(), "whoami", nil); !errors.As(err, &e) || e.Kind != KindOverloaded || e.RetryAfter == 0 {
 		t.Errorf("got %v", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,13 +28,17 @@ type API struct {
 	OpenCache func(client *hub.Client, dir string) (*blobcache.Cache, func() error, error)
 	// Offline answers downloads from the cache and sends nothing.
 	Offline bool
+
+	// jobs is where run_as_future queues calls; nil outside of a daemon.
+	jobs *jobs
 }
 
 // A Method is a row of the table.
 type Method struct {
 	MethodInfo
 
-	run func(ctx context.Context, api *API, params map[string]json.RawMessage) (*Result, error)
+	check func(params map[string]json.RawMessage) error
+	run   func(ctx context.Context, api *API, params map[string]json.RawMessage) (*Result, error)
 }
 
 // Result is what a method gave: one value, or the elements of a list.
@@ -99,6 +104,13 @@ type caller struct {
 
 func (c *caller) token() *tokenParam { return c.Token }
 
+// future is the part of methods that can run in the background by a parameter of their own.
+type future struct {
+	RunAsFuture bool `param:"run_as_future" default:"false" doc:"run in the background, in the daemon of a mount: the answer is the job"`
+}
+
+func (f *future) inBackground() bool { return f.RunAsFuture }
+
 // timed is the part of methods that take a limit of their own.
 type timed struct {
 	Timeout *float64 `param:"timeout" doc:"seconds until the call is given up"`
@@ -114,11 +126,17 @@ func (t *timed) timeout() time.Duration {
 // value makes the row of a method with one result. P is the struct of its parameters.
 func value[P any](name, returns, doc string, f func(context.Context, *session, *P) (any, error)) Method {
 	m := Method{MethodInfo: MethodInfo{Name: name, Doc: doc, Params: paramsOf[P](), Returns: returns}}
+	m.check = func(params map[string]json.RawMessage) error { return decodeParams(name, params, new(P)) }
 	m.run = func(ctx context.Context, api *API, params map[string]json.RawMessage) (*Result, error) {
 		p := new(P)
 		s, err := prepare(api, name, params, p)
 		if err != nil {
 			return nil, err
+		}
+		if f, ok := any(p).(interface{ inBackground() bool }); ok && f.inBackground() {
+			params = maps.Clone(params)
+			delete(params, runAsFutureName)
+			return s.submit(ctx, &m, params)
 		}
 		if t, ok := any(p).(interface{ timeout() time.Duration }); ok && t.timeout() > 0 {
 			var cancel context.CancelFunc
@@ -137,6 +155,7 @@ func value[P any](name, returns, doc string, f func(context.Context, *session, *
 // list makes the row of a method that streams its elements.
 func list[P, E any](name, returns, doc string, f func(context.Context, *session, *P) iter.Seq2[E, error]) Method {
 	m := Method{MethodInfo: MethodInfo{Name: name, Doc: doc, Params: paramsOf[P](), Returns: "list[" + returns + "]", Stream: true}}
+	m.check = func(params map[string]json.RawMessage) error { return decodeParams(name, params, new(P)) }
 	m.run = func(ctx context.Context, api *API, params map[string]json.RawMessage) (*Result, error) {
 		p := new(P)
 		s, err := prepare(api, name, params, p)
