@@ -34,6 +34,7 @@ type catalog struct {
 	lists      map[spaceKey]repoList            //
 	visited    map[hub.RepoType]map[string]bool // canonical names of namespaces
 	user       *userRecord                      // nil before the Hub was asked
+	anonymous  bool                             // it has said that there is no user
 }
 
 type alias struct {
@@ -59,6 +60,12 @@ type repoList struct {
 type userRecord struct {
 	Name string   `json:"name"` // "" is anonymous
 	Orgs []string `json:"orgs"`
+	Role string   `json:"role,omitempty"` // of the token: "read", "write", "fineGrained"; "" is unknown
+}
+
+// belongsTo says whether the user has a part in a namespace.
+func (u *userRecord) belongsTo(namespace string) bool {
+	return strings.EqualFold(u.Name, namespace) || slices.ContainsFunc(u.Orgs, func(org string) bool { return strings.EqualFold(org, namespace) })
 }
 
 func newCatalog(m *Mount) *catalog {
@@ -77,6 +84,7 @@ func (c *catalog) forget() {
 	c.aliases = make(map[string]alias)
 	c.namespaces = make(map[string]namespace)
 	c.lists = make(map[spaceKey]repoList)
+	c.anonymous = false
 	if c.user != nil {
 		c.belongsLocked(c.user)
 	}
@@ -336,6 +344,9 @@ func (c *catalog) whoami(ctx context.Context) (*userRecord, error) {
 		who, err := c.m.hub.WhoAmI(ctx)
 		if err == nil {
 			u := &userRecord{Name: who.Name}
+			if who.Auth.AccessToken != nil {
+				u.Role = who.Auth.AccessToken.Role
+			}
 			for _, o := range who.Orgs {
 				u.Orgs = append(u.Orgs, o.Name)
 			}
@@ -357,6 +368,10 @@ func (c *catalog) whoami(ctx context.Context) (*userRecord, error) {
 		}
 		if !errors.Is(err, hub.ErrUnauthorized) { // which is what it is to be anonymous
 			c.m.log.Warn("the user's own namespaces aren't known", "error", err)
+		} else {
+			c.mu.Lock()
+			c.anonymous = true
+			c.mu.Unlock()
 		}
 		return new(userRecord), nil
 	}
@@ -365,6 +380,17 @@ func (c *catalog) whoami(ctx context.Context) (*userRecord, error) {
 	c.user = user
 	c.belongsLocked(user)
 	return user, nil
+}
+
+// identity tells whose the token is, and what it may do; false if that isn't known.
+func (c *catalog) identity(ctx context.Context) (*userRecord, bool) {
+	user, err := c.whoami(ctx)
+	if err != nil {
+		return nil, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return user, c.user != nil || c.anonymous
 }
 
 // belongsLocked makes the user's own namespaces known for good.

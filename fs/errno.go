@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"syscall"
 
 	"github.com/hubfs/hubfs/blobcache"
@@ -20,6 +21,7 @@ func errno(err error) syscall.Errno {
 	var refused *hub.Error
 	var invalid *hub.ValidationError
 	var local syscall.Errno
+	var readOnly *readOnlyError
 	switch {
 	case err == nil:
 		return 0
@@ -27,6 +29,10 @@ func errno(err error) syscall.Errno {
 		return syscall.EINTR
 	case errors.Is(err, errGone):
 		return syscall.ENOENT
+	case errors.Is(err, errStale):
+		return syscall.ESTALE
+	case errors.Is(err, syscall.EROFS) && errors.As(err, &readOnly):
+		return syscall.EROFS
 	case errors.Is(err, blobcache.ErrCorrupt):
 		return syscall.EIO
 	case errors.As(err, &refused) && refused.Status == unauthenticated,
@@ -44,15 +50,30 @@ func errno(err error) syscall.Errno {
 		return syscall.ETIMEDOUT
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return syscall.EIO
+	case errors.As(err, &local) && !isLocalDisk(err):
+		switch local { // what package writeback says of a name, or of what was asked for
+		case syscall.ENOENT, syscall.EEXIST, syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY, syscall.EINVAL, syscall.ENAMETOOLONG,
+			syscall.EILSEQ, syscall.EBUSY, syscall.EBADF, syscall.ESTALE, syscall.EFBIG, syscall.EPERM,
+			syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM:
+			return local
+		}
 	case errors.As(err, &local):
 		// Of the local disk's errors only those that the caller can act on: its ENOENT
 		// or EACCES would be taken for a statement about the file in the mount.
 		switch local {
-		case syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM:
+		case syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EFBIG:
 			return local
 		}
 	}
 	return syscall.EIO
+}
+
+// isLocalDisk says whether an error is of a system call of ours.
+func isLocalDisk(err error) bool {
+	var path *os.PathError
+	var link *os.LinkError
+	var call *os.SyscallError
+	return errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &call)
 }
 
 // errGone is a directory that its tree has no more.

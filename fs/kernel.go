@@ -54,7 +54,7 @@ func (k *kernel) moved(changes []change, late []*dirNode) {
 	var all errgroup.Group
 	all.SetLimit(notifiers)
 	for _, c := range changes {
-		if c.old.listing != c.new.listing || c.old.mtime != c.new.mtime || c.old.gone != c.new.gone {
+		if c.old.unknown || c.old.listing != c.new.listing || c.old.mtime != c.new.mtime || c.old.gone != c.new.gone {
 			all.Go(func() error {
 				k.changed(c)
 				return nil
@@ -77,6 +77,10 @@ const barrier = "/"
 func (k *kernel) changed(c change) {
 	k.changes.Add(1)
 	dir := c.d.EmbeddedInode()
+	if c.old.unknown {
+		k.forgetAll(dir, c.new.listing)
+		return
+	}
 	compare(c.old.listing, c.new.listing, func(name string, was, is *blobcache.Entry) {
 		if was != nil && is != nil && was.Dir && is.Dir {
 			// The same directory with other content: its name stays good. Dropping it
@@ -88,6 +92,25 @@ func (k *kernel) changed(c change) {
 		}
 		k.forget(dir, name)
 	})
+	k.attributes(dir)
+}
+
+// forgetAll drops all names that the kernel may know in a directory, and those of
+// the listing, which it may know not to be there.
+func (k *kernel) forgetAll(dir *fs.Inode, l *blobcache.Listing) {
+	children := dir.Children()
+	for name, child := range children {
+		if e, ok := l.Find(name); child.IsDir() && (!ok || e.Dir) {
+			k.attributes(child)
+		} else {
+			k.forget(dir, name)
+		}
+	}
+	for i := range l.Entries {
+		if name := l.Entries[i].Name; children[name] == nil {
+			k.forget(dir, name)
+		}
+	}
 	k.attributes(dir)
 }
 

@@ -48,6 +48,7 @@ type daemonConfig struct {
 	Retries                        int
 	Progress                       time.Duration
 	Debug                          bool
+	Write                          *WriteOptions
 }
 
 // command is what a test tells its daemon, answer what it gets.
@@ -63,6 +64,9 @@ type answer struct {
 	// Names counts names that the kernel was told to forget.
 	Names   int64
 	Pollers int64
+	Push    PushResult
+	Changes []Change
+	Found   []Recovery
 }
 
 func daemon(config string) int {
@@ -81,6 +85,10 @@ func daemon(config string) int {
 	}
 	go func() {
 		m.Wait() // unmounted by the test
+		if err := m.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "close:", err)
+			os.Exit(4)
+		}
 		left := leftovers()
 		// What has done its last step may still be on its way out.
 		for end := time.Now().Add(2 * time.Second); left != "" && time.Now().Before(end); left = leftovers() {
@@ -150,7 +158,7 @@ func startDaemon(cfg daemonConfig) (*Mount, error) {
 	defer cancel()
 	return New(ctx, cfg.Dir, Options{
 		Hub: client, Cache: cache, Source: src, Pin: cfg.Pin, Offline: cfg.Offline, Umask: cfg.Umask,
-		UID: cfg.UID, GID: cfg.GID, PollInterval: cfg.Poll, Logger: logger, Debug: cfg.Debug,
+		UID: cfg.UID, GID: cfg.GID, PollInterval: cfg.Poll, Logger: logger, Debug: cfg.Debug, Write: cfg.Write,
 	})
 }
 
@@ -158,8 +166,17 @@ func obey(m *Mount, c command) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	defer cancel()
 	var err error
+	var a answer
 	switch c.Do {
 	case "status":
+	case "flush":
+		a.Push, err = m.Flush(ctx, c.Path)
+	case "changes":
+		a.Changes, a.Found = m.Changes(c.Path), m.Recovered()
+	case "discard":
+		a.Changes, err = m.Discard(ctx, c.Path)
+	case "staged":
+		err = m.WaitStaged(ctx, c.Path)
 	case "refresh":
 		err = m.Refresh(ctx)
 	case "wait":
@@ -169,7 +186,9 @@ func obey(m *Mount, c command) answer {
 	default:
 		err = errors.New("no such command")
 	}
-	a := failed(err)
+	if err != nil {
+		a.Err, a.Errno = err.Error(), int(errno(err))
+	}
 	a.Status, a.Names, a.Pollers = m.Status(), m.kernel.names.Load(), m.pollers.Load()
 	return a
 }

@@ -62,9 +62,14 @@ type Mount struct {
 	owner owner
 	began time.Time
 
-	ctx    context.Context // ends with the mount
-	cancel context.CancelFunc
-	ended  chan struct{} // closed when the mount is gone and all work is done
+	ctx      context.Context // ends with the mount; if it is writable, with Close
+	cancel   context.CancelFunc
+	unmount  context.CancelFunc // ends what is for the kernel: kernel.base
+	ended    chan struct{}      // closed when the file system is unmounted
+	closing  sync.Mutex         // guards closed and written
+	closed   bool               // no tree is made writable any more
+	written  []*tree            // those that are
+	closeErr func() error
 
 	spawning sync.Mutex     // guards the start of work against the end
 	work     sync.WaitGroup // all that runs beside the kernel's requests
@@ -103,18 +108,15 @@ func New(ctx context.Context, dir string, opts Options) (*Mount, error) {
 	m := newMount(dir, opts)
 	root, stable, err := m.root(ctx)
 	if err == nil {
+		m.adopt(ctx)
 		err = m.mount(root, stable)
 	}
 	if err != nil {
-		m.spawning.Lock()
-		m.cancel()
-		m.spawning.Unlock()
-		m.work.Wait()
-		return nil, err
+		return nil, errors.Join(err, m.Close())
 	}
 	go m.serve()
 	if err := m.server.WaitMount(); err != nil {
-		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), m.Unmount())
+		return nil, errors.Join(fmt.Errorf("mount %s: %w", dir, err), m.Unmount(), m.Close())
 	}
 	return m, nil
 }
@@ -139,7 +141,9 @@ func newMount(dir string, opts Options) *Mount {
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.catalog = newCatalog(m)
-	m.kernel = &kernel{base: m.ctx}
+	m.kernel = new(kernel)
+	m.kernel.base, m.unmount = context.WithCancel(m.ctx)
+	m.closeErr = sync.OnceValue(m.close)
 	m.listings = newFlight[*blobcache.Listing](m)
 	m.refsAsked = newFlight[*refs](m)
 	m.infoAsked = newFlight[*hub.RepoInfo](m)
@@ -168,7 +172,7 @@ func (m *Mount) forgetFailures() {
 func (m *Mount) root(ctx context.Context) (fs.InodeEmbedder, fs.StableAttr, error) {
 	src := m.opts.Source
 	if src.WholeHub {
-		return &upperNode{m: m, shelf: newRootShelf(m.catalog), ino: rootIno}, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: rootIno}, nil
+		return &upperNode{above: above{m}, m: m, shelf: newRootShelf(m.catalog), ino: rootIno}, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: rootIno}, nil
 	}
 	t, err := m.findTree(ctx, src.Repo, src.Revision)
 	if err != nil {
@@ -222,25 +226,35 @@ func (m *Mount) findTree(ctx context.Context, id hub.Repo, revision string) (*tr
 
 // treeAt gives the tree that a path of the mount leads into.
 func (m *Mount) treeAt(ctx context.Context, p string) (*tree, error) {
+	t, _, err := m.locate(ctx, p)
+	return t, err
+}
+
+// locate is treeAt, with the path in the tree.
+func (m *Mount) locate(ctx context.Context, p string) (t *tree, rest string, err error) {
+	p = cleanPath(p)
 	if m.tree != nil {
-		return m.tree, nil
+		return m.tree, strings.Trim(path.Join(m.opts.Source.Sub, p), "/"), nil
 	}
 	for range maxLinks {
-		t, link, err := m.walk(ctx, strings.Trim(path.Clean("/"+p), "/"))
+		t, rest, err := m.walk(ctx, p)
 		if t != nil || err != nil {
-			return t, err
+			return t, rest, err
 		}
-		p = link
+		p = rest
 	}
-	return nil, fmt.Errorf("%s: %w", p, syscall.ELOOP)
+	return nil, "", fmt.Errorf("%s: %w", p, syscall.ELOOP)
 }
+
+// cleanPath makes a path one relative to the mount's root, which is "".
+func cleanPath(p string) string { return strings.Trim(path.Clean("/"+p), "/") }
 
 // maxLinks is as many links as the kernel follows.
 const maxLinks = 40
 
-// walk follows a path to a tree, or to a link, where it gives the path to go on
-// with.
-func (m *Mount) walk(ctx context.Context, p string) (t *tree, link string, err error) {
+// walk follows a path to a tree, and gives the rest of it; or to a link, where it gives
+// the path to go on with.
+func (m *Mount) walk(ctx context.Context, p string) (t *tree, rest string, err error) {
 	var at shelf = newRootShelf(m.catalog)
 	parts := strings.Split(p, "/")
 	for i, name := range parts {
@@ -249,7 +263,7 @@ func (m *Mount) walk(ctx context.Context, p string) (t *tree, link string, err e
 		case err != nil:
 			return nil, "", fmt.Errorf("%s: %w", p, err)
 		case it.tree != nil:
-			return it.tree, "", nil
+			return it.tree, path.Join(parts[i+1:]...), nil
 		case it.link != "":
 			return nil, path.Join(append(append(slices.Clone(parts[:i]), it.link), parts[i+1:]...)...), nil
 		}
@@ -281,11 +295,19 @@ func (m *Mount) mount(root fs.InodeEmbedder, stable fs.StableAttr) error {
 // serve answers the kernel until the file system is unmounted.
 func (m *Mount) serve() {
 	m.server.Serve()
+	m.unmount()
+	if m.opts.Write == nil {
+		m.end()
+	}
+	close(m.ended)
+}
+
+// end ends all work.
+func (m *Mount) end() {
 	m.spawning.Lock()
 	m.cancel()
 	m.spawning.Unlock()
 	m.work.Wait()
-	close(m.ended)
 }
 
 // spawn runs f beside, unless the mount has ended. The end waits for it.
@@ -299,8 +321,9 @@ func (m *Mount) spawn(f func()) bool {
 	return true
 }
 
-// Wait returns when the file system is unmounted, by whomever, and nothing of it
-// runs any more.
+// Wait returns when the file system is unmounted, by whomever. What was changed in it may
+// have to be committed yet: see Push and Close. Without Options.Write, nothing of the
+// mount runs any more.
 func (m *Mount) Wait() { <-m.ended }
 
 // Unmount ends the mount. While programs use it, it fails with *BusyError.

@@ -190,8 +190,15 @@ func (m *Mount) kernelOptions() (*fuse.MountOptions, error) {
 	if os.Geteuid() == 0 {
 		// Root needs no helper, which may not be installed.
 		opts.DirectMountStrict = true
-		opts.DirectMountFlags = syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV
-	} else {
+		opts.DirectMountFlags = syscall.MS_NOSUID | syscall.MS_NODEV
+	}
+	switch {
+	case m.opts.Write != nil:
+		// A file that is opened with O_TRUNC is replaced in one step.
+		opts.ExtraCapabilities |= fuse.CAP_ATOMIC_O_TRUNC
+	case os.Geteuid() == 0:
+		opts.DirectMountFlags |= syscall.MS_RDONLY
+	default:
 		opts.Options = append(opts.Options, "ro")
 	}
 	return opts, nil

@@ -41,6 +41,14 @@ type change struct {
 	old, new *view
 }
 
+// remembered is a directory of which the kernel may remember something, as it was
+// when a move began.
+type remembered struct {
+	d     *dirNode
+	at    string
+	shown *view
+}
+
 // follow moves the tree to where its revision points in found. It returns when
 // the kernel shows nothing older. A pinned tree moves only with force.
 func (t *tree) follow(ctx context.Context, found *refs, force bool) error {
@@ -49,34 +57,28 @@ func (t *tree) follow(ctx context.Context, found *refs, force bool) error {
 		return nil
 	}
 	_, commit, ok := found.find(t.pointer())
+	b := t.branch.Load()
 	var err error
 	switch {
 	case !ok:
 		err = fmt.Errorf("%s is gone from the Hub; showing what it was: %w", t, hub.ErrRevisionNotFound)
+	case b != nil:
+		err = t.followBranch(ctx, b, commit, found.asked)
 	case commit != s.commit && (force || !t.repo.m.opts.Pin):
-		err = t.move(ctx, commit)
+		err = t.move(ctx, &snapshot{commit: commit, before: s.commit})
 	}
 	t.looked(err)
 	return err
 }
 
 // move is called by one goroutine at a time, the one that looks.
-func (t *tree) move(ctx context.Context, commit string) error {
-	old := t.snap.Load()
-	next := &snapshot{commit: commit, before: old.commit}
-
+func (t *tree) move(ctx context.Context, next *snapshot) error {
 	t.mu.Lock()
 	t.moving = true
-	dirs := slices.SortedFunc(maps.Values(t.dirs), func(a, b *dirNode) int {
-		return cmp.Or(cmp.Compare(depth(a.path), depth(b.path)), strings.Compare(a.path, b.path))
-	})
-	shown := make([]*view, len(dirs))
-	for i, d := range dirs {
-		shown[i] = d.shown
-	}
+	dirs := t.rememberedLocked()
 	t.mu.Unlock()
 
-	changes, err := t.prepare(ctx, next, dirs, shown)
+	changes, err := t.prepare(ctx, next, dirs)
 
 	t.mu.Lock()
 	t.moving = false
@@ -84,37 +86,53 @@ func (t *tree) move(ctx context.Context, commit string) error {
 	clear(t.late)
 	if err != nil {
 		t.mu.Unlock()
-		return fmt.Errorf("move %s to %s: %w", t, commit, err)
+		return fmt.Errorf("move %s to %s: %w", t, next.commit, err)
 	}
-	t.snap.Store(next)
-	for _, c := range changes {
-		if t.dirs[c.d.path] == c.d { // else it has been forgotten meanwhile
+	old := t.snap.Swap(next)
+	for i, c := range changes {
+		switch at := c.d.pathLocked(); {
+		case t.dirs[at] != c.d: // it has been forgotten meanwhile
+		case at != dirs[i].at: // renamed
+			c.d.shown = unknownView(next)
+		default:
 			c.d.shown = c.new
 		}
 	}
 	t.mu.Unlock()
 
-	t.repo.m.log.Info("moved", "tree", t.String(), "from", old.commit, "to", commit)
+	t.repo.m.log.Info("moved", "tree", t.String(), "from", old.commit, "to", next.commit)
 	t.repo.m.kernel.moved(changes, late)
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.shows(commit)
+	t.shows(next.commit)
 	return nil
 }
 
+// rememberedLocked gives all directories that a move has to see to, by depth.
+func (t *tree) rememberedLocked() []remembered {
+	dirs := make([]remembered, 0, len(t.dirs))
+	for at, d := range t.dirs {
+		dirs = append(dirs, remembered{d, at, d.shown})
+	}
+	slices.SortFunc(dirs, func(a, b remembered) int {
+		return cmp.Or(cmp.Compare(depth(a.at), depth(b.at)), strings.Compare(a.at, b.at))
+	})
+	return dirs
+}
+
 // prepare finds the directories, which are sorted by depth, in the next snapshot.
-func (t *tree) prepare(ctx context.Context, next *snapshot, dirs []*dirNode, shown []*view) ([]change, error) {
+func (t *tree) prepare(ctx context.Context, next *snapshot, dirs []remembered) ([]change, error) {
 	if len(dirs) == 0 {
 		return nil, nil
 	}
 	p := preparation{t: t, next: next, shown: make(map[string]*view), found: make(map[string]*view)}
-	for i, d := range dirs {
-		p.shown[d.path] = shown[i]
+	for _, d := range dirs {
+		p.shown[d.at] = d.shown
 	}
 	changes := make([]change, len(dirs))
 	for start, end := 0, 0; start < len(dirs); start = end {
-		for end < len(dirs) && depth(dirs[end].path) == depth(dirs[start].path) {
+		for end < len(dirs) && depth(dirs[end].at) == depth(dirs[start].at) {
 			end++
 		}
 		p.fetchAtOnce(ctx, dirs[start:end])
@@ -122,8 +140,8 @@ func (t *tree) prepare(ctx context.Context, next *snapshot, dirs []*dirNode, sho
 		level.SetLimit(listers)
 		for i := start; i < end; i++ {
 			level.Go(func() error {
-				v, err := p.view(ctx, dirs[i].path)
-				changes[i] = change{dirs[i], shown[i], v}
+				v, err := p.view(ctx, dirs[i].at)
+				changes[i] = change{dirs[i].d, dirs[i].shown, v}
 				return err
 			})
 		}
@@ -136,21 +154,21 @@ func (t *tree) prepare(ctx context.Context, next *snapshot, dirs []*dirNode, sho
 
 // fetchAtOnce lists the whole tree if most of many directories have changed, and
 // that takes far fewer requests than to list them one by one.
-func (p *preparation) fetchAtOnce(ctx context.Context, dirs []*dirNode) {
+func (p *preparation) fetchAtOnce(ctx context.Context, dirs []remembered) {
 	if p.atOnce || len(dirs) < walkFolders {
 		return
 	}
 	m, r := p.t.repo.m, p.t.repo
 	changed, known := 0, 0
 	for _, d := range dirs {
-		parent, name := splitPath(d.path)
+		parent, name := splitPath(d.at)
 		p.mu.Lock()
 		in := p.found[parent]
 		p.mu.Unlock()
 		if in == nil {
 			continue
 		}
-		if e, ok := in.listing.Find(name); ok && e.Dir && e.OID != p.shown[d.path].oid {
+		if e, ok := in.listing.Find(name); ok && e.Dir && e.OID != d.shown.oid {
 			changed++
 		}
 	}
@@ -214,7 +232,7 @@ func (p *preparation) view(ctx context.Context, path string) (*view, error) {
 func (p *preparation) find(ctx context.Context, path string) (*view, error) {
 	m, r, old := p.t.repo.m, p.t.repo, p.shown[path]
 	var before *blobcache.Listing
-	if old != nil {
+	if old != nil && !old.unknown {
 		before = old.listing
 	}
 	if path == "" {
@@ -234,7 +252,7 @@ func (p *preparation) find(ctx context.Context, path string) (*view, error) {
 		return goneView(p.next), nil
 	}
 	v := &view{snap: p.next, oid: e.OID, mtime: e.MTime}
-	if old != nil && !old.gone && old.oid == e.OID && e.OID != noOID {
+	if old != nil && !old.gone && !old.unknown && old.oid == e.OID && e.OID != noOID {
 		v.listing = old.listing
 		return v, nil
 	}

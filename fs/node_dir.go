@@ -14,10 +14,10 @@ import (
 // shows: who stands in it sees what it contains now.
 type dirNode struct {
 	fs.Inode
-	readOnly
-	t    *tree
-	path string // in the tree; "" is its root
-	ino  uint64
+	t   *tree
+	ino uint64
+	at  spot
+	top string // path in the tree of a node that stands in no other
 
 	// shown is the view that the kernel may remember names of, nil if there is
 	// none. It is guarded by tree.mu.
@@ -32,20 +32,35 @@ var (
 	_ fs.NodeListxattrer    = (*dirNode)(nil)
 	_ fs.NodeStatfser       = (*dirNode)(nil)
 	_ fs.NodeOnForgetter    = (*dirNode)(nil)
+	_ fs.NodeSetattrer      = (*dirNode)(nil)
+	_ fs.NodeSetxattrer     = (*dirNode)(nil)
+	_ fs.NodeRemovexattrer  = (*dirNode)(nil)
+	_ fs.NodeCreater        = (*dirNode)(nil)
+	_ fs.NodeTmpfiler       = (*dirNode)(nil)
+	_ fs.NodeMkdirer        = (*dirNode)(nil)
+	_ fs.NodeMknoder        = (*dirNode)(nil)
+	_ fs.NodeSymlinker      = (*dirNode)(nil)
+	_ fs.NodeLinker         = (*dirNode)(nil)
+	_ fs.NodeRenamer        = (*dirNode)(nil)
+	_ fs.NodeUnlinker       = (*dirNode)(nil)
+	_ fs.NodeRmdirer        = (*dirNode)(nil)
 )
 
-// newDirNode makes the node of the directory at p, which has the inode number ino.
-func newDirNode(t *tree, p string, ino uint64) *dirNode {
-	return &dirNode{t: t, path: p, ino: ino}
-}
-
-// treeDir makes the node of a directory of a tree from its path.
+// treeDir makes the node of the directory of a tree that a mount shows at its root,
+// or that stands above the trees.
 func treeDir(t *tree, p string) *dirNode {
 	if p == "" {
-		return newDirNode(t, "", t.ino)
+		return &dirNode{t: t, ino: t.ino}
 	}
 	parent, name := splitPath(p)
-	return newDirNode(t, p, childIno(treeDir(t, parent).ino, name))
+	return &dirNode{t: t, ino: childIno(treeDir(t, parent).ino, name), top: p}
+}
+
+// path is where the directory is in the tree; "" is its root. It may be renamed.
+func (d *dirNode) path() string {
+	d.t.mu.Lock()
+	defer d.t.mu.Unlock()
+	return d.pathLocked()
 }
 
 func (d *dirNode) stable() fs.StableAttr { return fs.StableAttr{Mode: syscall.S_IFDIR, Ino: d.ino} }
@@ -62,9 +77,12 @@ func (d *dirNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	m := d.t.repo.m
 	c, end := newCall(ctx, m.ctx)
 	defer end()
+	if b := d.t.branch.Load(); b != nil {
+		return d.lookupMerged(c, ctx, b, name, out)
+	}
 	v, lasting, err := d.t.show(c, d)
 	if err != nil {
-		return nil, m.fail("lookup", d.t, joinPath(d.path, name), err)
+		return nil, m.fail("lookup", d.t, joinPath(d.path(), name), err)
 	}
 	e, ok := v.listing.Find(name)
 	if !ok {
@@ -80,16 +98,13 @@ func (d *dirNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 func (d *dirNode) child(ctx context.Context, v *view, e *blobcache.Entry, lasting bool, out *fuse.EntryOut) *fs.Inode {
 	m := d.t.repo.m
 	setTimes(out, lasting)
-	ino := childIno(d.ino, e.Name)
 	if e.Dir {
 		m.owner.dirAttr(&out.Attr, e.MTime)
-		n := newDirNode(d.t, joinPath(d.path, e.Name), ino)
-		return d.NewInode(ctx, n, n.stable())
+		return d.childDir(ctx, e.Name)
 	}
 	m.owner.fileAttr(&out.Attr, e)
 	out.SetAttrTimeout(forever) // they never change
-	return d.NewInode(ctx, &fileNode{dir: d, entry: *e, commit: v.snap.commit},
-		fs.StableAttr{Mode: syscall.S_IFREG, Ino: ino, Gen: fileGeneration(e)})
+	return d.childFile(ctx, e, v.snap.commit)
 }
 
 // Getattr answers without asking the Hub for what is in the directory.
@@ -97,19 +112,23 @@ func (d *dirNode) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 	m := d.t.repo.m
 	c, end := newCall(ctx, m.ctx)
 	defer end()
-	if d.path == "" {
+	at := d.path()
+	if at == "" {
 		lasts := d.t.rootAttr(&out.Attr)
 		out.SetTimeout(lasts)
 		return 0
 	}
+	if b := d.t.branch.Load(); b != nil {
+		return d.getattrMerged(c, b, out)
+	}
 	s, err := d.t.current(c)
 	if err != nil {
-		return m.fail("getattr", d.t, d.path, err)
+		return m.fail("getattr", d.t, at, err)
 	}
 	// Not lasting: only what was told of a name in a directory that is shown is
 	// taken back when it changes, and this may not be one.
 	out.SetTimeout(briefly)
-	e, err := d.t.entry(c, s, d.path)
+	e, err := d.t.entry(c, s, at)
 	switch {
 	case err == nil && e.Dir:
 		m.owner.dirAttr(&out.Attr, e.MTime)
@@ -117,7 +136,7 @@ func (d *dirNode) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 		m.owner.dirAttr(&out.Attr, s.date.Load())
 		out.Nlink = 0
 	default:
-		return m.fail("getattr", d.t, d.path, err)
+		return m.fail("getattr", d.t, at, err)
 	}
 	return 0
 }
@@ -128,9 +147,10 @@ func (d *dirNode) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32,
 	return &dirHandle{d: d}, 0, 0
 }
 
-// Statfs has nothing to tell: how large a Hub is, and how full, is unknown.
+// Statfs tells of the disk on which changes are kept, where there may be some. How
+// large a Hub is, and how full, is unknown.
 func (d *dirNode) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
-	return statfs(out)
+	return d.t.statfs(out)
 }
 
 func statfs(out *fuse.StatfsOut) syscall.Errno {

@@ -2,16 +2,21 @@ package fs
 
 import (
 	"context"
+	"errors"
+	"path"
+	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/hubfs/hubfs/hub"
 )
 
 // upperNode is a directory above the trees.
 type upperNode struct {
 	fs.Inode
-	readOnly
+	above
 	m     *Mount
 	shelf shelf
 	path  string // in the mount
@@ -24,6 +29,7 @@ var (
 	_ fs.NodeGetattrer      = (*upperNode)(nil)
 	_ fs.NodeGetxattrer     = (*upperNode)(nil)
 	_ fs.NodeStatfser       = (*upperNode)(nil)
+	_ fs.NodeMkdirer        = (*upperNode)(nil)
 )
 
 // Lookup finds a namespace, a repository or a tree.
@@ -58,14 +64,14 @@ func (u *upperNode) node(it item) (fs.InodeEmbedder, fs.StableAttr) {
 	ino := childIno(u.ino, it.name)
 	switch {
 	case it.tree != nil:
-		d := newDirNode(it.tree, "", it.tree.ino)
+		d := treeDir(it.tree, "")
 		return d, d.stable()
 	case it.shelf != nil:
-		return &upperNode{m: u.m, shelf: it.shelf, path: joinPath(u.path, it.name), ino: ino},
+		return &upperNode{above: above{u.m}, m: u.m, shelf: it.shelf, path: joinPath(u.path, it.name), ino: ino},
 			fs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino}
 	}
 	// A link never changes: with another target, it is another node.
-	return &linkNode{m: u.m, target: it.link}, fs.StableAttr{Mode: syscall.S_IFLNK, Ino: ino, Gen: hash64([]byte(it.link))}
+	return &linkNode{above: above{u.m}, m: u.m, target: it.link}, fs.StableAttr{Mode: syscall.S_IFLNK, Ino: ino, Gen: hash64([]byte(it.link))}
 }
 
 // Getattr tells what all of these directories have in common.
@@ -154,13 +160,63 @@ func (h *upperHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	return 0
 }
 
-// Fsyncdir has nothing to do, and says so.
-func (h *upperHandle) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
+// Fsyncdir commits what is changed in the trees below.
+func (h *upperHandle) Fsyncdir(ctx context.Context, _ uint32) syscall.Errno {
+	return h.u.m.syncBelow(ctx, h.u.path)
+}
+
+// Mkdir makes a branch, of the name name@branch. It begins where the default branch is.
+// Nothing else can be made here: hubfs api makes repositories.
+func (u *upperNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	c, end := newCall(ctx, u.m.ctx)
+	defer end()
+	at := joinPath(u.path, name)
+	if err := u.makeBranch(c, name); err != nil {
+		return nil, u.m.failAt("mkdir", at, err)
+	}
+	it, err := u.shelf.lookup(c, name)
+	if err == nil && it.tree == nil { // in another spelling
+		err = syscall.EPERM
+	}
+	if err != nil {
+		return nil, u.m.failAt("mkdir", at, err)
+	}
+	return u.child(ctx, it, out), 0
+}
+
+func (u *upperNode) makeBranch(ctx context.Context, name string) error {
+	if u.m.opts.Write == nil {
+		return &readOnlyError{path.Join(u.path, name), "it is mounted so"}
+	}
+	n, ok := parseRepoName(name)
+	s, canHave := u.shelf.(interface{ repo(string) hub.Repo })
+	if !ok || !n.hasRevision || !canHave || isCommit(n.revision) || strings.HasPrefix(n.revision, "refs/") {
+		return syscall.EPERM
+	}
+	r, err := u.m.catalog.repo(ctx, s.repo(n.name))
+	if err != nil {
+		return err
+	}
+	known, err := r.references(ctx, false)
+	if err != nil {
+		return err
+	}
+	err = u.m.hub.CreateBranch(ctx, r.id, n.revision, &hub.CreateBranchOptions{Revision: known.Default})
+	if errors.Is(err, hub.ErrConflict) {
+		return syscall.EEXIST
+	}
+	if err != nil {
+		return err
+	}
+	u.m.forgetFailures()
+	_, err = r.askReferences(ctx, false)
+	return err
+}
 
 // linkNode is a symbolic link.
 type linkNode struct {
 	fs.Inode
-	readOnly
+	above
 	m      *Mount
 	target string
 }

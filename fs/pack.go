@@ -133,7 +133,7 @@ type packEntry struct {
 // bringAlong is called before the first read of a small file. If the file isn't
 // here, a pack may bring it, with others; whoever reads one of them waits for it.
 func (f *fileNode) bringAlong(ctx context.Context, b *blobcache.Blob) {
-	t := f.dir.t
+	t := f.t
 	s := t.snap.Load()
 	if t.repo.m.opts.Offline || s == nil || b.Locate(ctx) != nil {
 		return

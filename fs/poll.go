@@ -44,7 +44,7 @@ func (r *repo) isFresh() bool {
 // keepLooking starts the poller, unless it runs or there is nothing to look for.
 func (r *repo) keepLooking() {
 	m := r.m
-	if m.opts.Offline || m.opts.Pin || m.ctx.Err() != nil {
+	if m.opts.Offline || m.opts.Pin || m.kernel.base.Err() != nil {
 		return
 	}
 	r.mu.Lock()
@@ -62,7 +62,7 @@ func (r *repo) keepLooking() {
 // remember.
 func (r *repo) inUseLocked() bool {
 	for _, t := range r.trees {
-		if !t.fixed && t.inUse() {
+		if !t.fixed && (t.inUse() || t.branch.Load() != nil) {
 			return true
 		}
 	}
@@ -73,12 +73,12 @@ func (r *repo) inUseLocked() bool {
 func (r *repo) poll() {
 	m := r.m
 	defer m.pollers.Add(-1)
-	ctx := hub.WithBackground(m.ctx)
+	ctx := hub.WithBackground(m.kernel.base)
 	for {
 		timer := time.NewTimer(m.pollInterval())
 		select {
 		case <-timer.C:
-		case <-m.ctx.Done():
+		case <-ctx.Done():
 			timer.Stop()
 			r.mu.Lock()
 			r.polling = false
@@ -92,8 +92,11 @@ func (r *repo) poll() {
 			return
 		}
 		r.mu.Unlock()
-		if err := r.look(ctx, false); err != nil && m.ctx.Err() == nil {
+		if err := r.look(ctx, false); err != nil && ctx.Err() == nil {
 			m.log.Warn("can't look for changes; showing what is known", "repo", r.id.String(), "error", err)
+		}
+		for _, t := range r.allTrees() {
+			t.tryAgain(ctx)
 		}
 	}
 }
@@ -183,7 +186,7 @@ func (m *Mount) WaitCommit(ctx context.Context, path, sha string) error {
 			timer.Stop()
 			err := fmt.Errorf("%s shows %s, not yet %s: %w", t, visible, sha, ctx.Err())
 			return errors.Join(err, lookErr)
-		case <-m.ctx.Done():
+		case <-m.kernel.base.Done():
 			timer.Stop()
 			return errUnmounted
 		}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/hubfs/hubfs/writeback"
 )
 
 // dirHandle is an open directory of a tree. All that it lists is of one commit:
@@ -17,6 +19,8 @@ type dirHandle struct {
 	d   *dirNode
 	v   *view // nil before the first read
 	pos int   // of what Readdirent returns next
+	// merged is the listing instead of v in a tree with changes.
+	merged []writeback.Entry
 }
 
 var (
@@ -30,7 +34,7 @@ const dots = 2 // "." and ".."
 
 // Readdirent returns the next entry, nil at the end.
 func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if h.v == nil {
+	if h.v == nil && h.merged == nil {
 		if no := h.begin(ctx); no != 0 {
 			return nil, no
 		}
@@ -42,10 +46,10 @@ func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 		e.Name, e.Ino = ".", h.d.ino
 	case pos == 1:
 		e.Name, e.Ino = "..", parentIno(&h.d.Inode)
-	case pos-dots < len(h.v.listing.Entries):
-		entry := &h.v.listing.Entries[pos-dots]
-		e.Name, e.Ino = entry.Name, childIno(h.d.ino, entry.Name)
-		if !entry.Dir {
+	case pos-dots < h.len():
+		name, dir, id := h.at(pos - dots)
+		e.Name, e.Ino = name, h.d.entryIno(name, id)
+		if !dir {
 			e.Mode = syscall.S_IFREG
 		}
 	default:
@@ -59,24 +63,79 @@ func (h *dirHandle) begin(ctx context.Context) syscall.Errno {
 	t := h.d.t
 	c, end := newCall(ctx, t.repo.m.ctx)
 	defer end()
+	if b := t.branch.Load(); b != nil {
+		path, gone := h.d.standing()
+		if gone {
+			return syscall.ENOENT
+		}
+		entries, err := b.List(c, path)
+		if err != nil {
+			return t.repo.m.fail("readdir", t, path, err)
+		}
+		h.merged = append(make([]writeback.Entry, 0, len(entries)), entries...)
+		return 0
+	}
 	v, _, err := t.show(c, h.d)
 	if err == nil && v.gone {
 		return syscall.ENOENT
 	}
 	if err != nil {
-		return t.repo.m.fail("readdir", t, h.d.path, err)
+		return t.repo.m.fail("readdir", t, h.d.path(), err)
 	}
 	h.v = v
 	return 0
 }
 
+// len is how many names are listed.
+func (h *dirHandle) len() int {
+	if h.v != nil {
+		return len(h.v.listing.Entries)
+	}
+	return len(h.merged)
+}
+
+// at is what is listed at an index.
+func (h *dirHandle) at(i int) (name string, dir bool, id uint64) {
+	if h.v != nil {
+		e := &h.v.listing.Entries[i]
+		return e.Name, e.Dir, 0
+	}
+	e := &h.merged[i]
+	return e.Name, e.Dir, e.ID
+}
+
+// entryIno is the inode number that a lookup of the name would give.
+func (d *dirNode) entryIno(name string, id uint64) uint64 {
+	d.t.mu.Lock()
+	defer d.t.mu.Unlock()
+	if n := d.t.naming.live[id]; n != nil {
+		return inoOf(n)
+	}
+	if len(d.t.naming.away) == 0 {
+		return childIno(d.ino, name)
+	}
+	if child := d.GetChild(name); child != nil && *spotOf(child.Operations()) == (spot{in: d, name: name}) {
+		return child.StableAttr().Ino
+	}
+	return d.t.naming.ino(d, name)
+}
+
 // Lookup answers for the entry that Readdirent has returned last. Once the tree
 // has moved, the rest of a stream is names only: the kernel would remember what
-// nobody takes back any more.
+// nobody takes back any more. Where things are changed here, what was listed may be
+// of the past, so it is looked up.
 func (h *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	i := h.pos - 1 - dots
-	if i < 0 || i >= len(h.v.listing.Entries) || h.v.listing.Entries[i].Name != name {
+	if i < 0 || i >= h.len() {
 		return nil, syscall.EINVAL
+	}
+	if listed, _, _ := h.at(i); listed != name {
+		return nil, syscall.EINVAL
+	}
+	if b := h.d.t.branch.Load(); b != nil {
+		c, end := newCall(ctx, h.d.t.repo.m.ctx)
+		defer end()
+		return h.d.lookupMerged(c, ctx, b, name, out)
 	}
 	if !h.d.t.lasts(h.d, h.v) {
 		return nil, syscall.ESTALE
@@ -88,16 +147,18 @@ func (h *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 // it is then.
 func (h *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off == 0 {
-		h.v = nil
-	} else if h.v == nil || off > uint64(len(h.v.listing.Entries)+dots) {
+		h.v, h.merged = nil, nil
+	} else if h.v == nil && h.merged == nil || off > uint64(h.len()+dots) {
 		return syscall.EINVAL
 	}
 	h.pos = int(off)
 	return 0
 }
 
-// Fsyncdir has nothing to do, and says so.
-func (h *dirHandle) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }
+// Fsyncdir commits what is changed in the directory: it is what sync PATH does.
+func (h *dirHandle) Fsyncdir(ctx context.Context, _ uint32) syscall.Errno {
+	return h.d.t.syncPath(ctx, h.d.path)
+}
 
 func parentIno(n *fs.Inode) uint64 {
 	if _, parent := n.Parent(); parent != nil {

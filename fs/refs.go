@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hubfs/hubfs/hub"
 )
@@ -17,6 +18,7 @@ type refs struct {
 	Others   map[string]string `json:"others"` // by full name: refs/pr/1, refs/convert/parquet
 	// WithPulls says that pull requests were asked for.
 	WithPulls bool `json:"with_pulls"`
+	asked     time.Time
 }
 
 // newRefs reads the Hub's answer. head is the commit of the default branch, ""

@@ -162,6 +162,7 @@ func (r *repo) takeReferences(o *repo) {
 
 // fetchReferences asks the Hub, and keeps the answer.
 func (r *repo) fetchReferences(ctx context.Context, withPulls bool) (*refs, error) {
+	asked := time.Now()
 	answer, err := r.m.hub.Refs(ctx, r.id, withPulls)
 	now := time.Now()
 	if err != nil {
@@ -176,6 +177,7 @@ func (r *repo) fetchReferences(ctx context.Context, withPulls bool) (*refs, erro
 	}
 	r.mu.Lock()
 	found := newRefs(answer, r.info.Head, withPulls)
+	found.asked = asked
 	old := r.refs
 	if old == nil {
 		r.former = former
@@ -263,16 +265,25 @@ func (r *repo) allTrees() []*tree {
 // returns when the kernel has forgotten what changed. Pinned trees move only with
 // force.
 func (r *repo) look(ctx context.Context, force bool) error {
+	return r.turn(ctx, func() error { return r.lookNow(ctx, force) })
+}
+
+// turn calls f when nobody else moves the trees.
+func (r *repo) turn(ctx context.Context, f func() error) error {
 	select {
 	case r.looking <- struct{}{}:
 		defer func() { <-r.looking }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	return f()
+}
+
+func (r *repo) lookNow(ctx context.Context, force bool) error {
 	trees := r.allTrees()
 	withPulls := false
 	for _, t := range trees {
-		withPulls = withPulls || needsPulls(t.name)
+		withPulls = withPulls || needsPulls(t.name) || needsPulls(t.pointer())
 	}
 	found, err := r.fetchReferences(ctx, withPulls)
 	if err != nil {

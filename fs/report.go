@@ -37,7 +37,7 @@ func (m *Mount) fail(op string, t *tree, path string, err error) syscall.Errno {
 // failAt is fail for a path of the mount.
 func (m *Mount) failAt(op, path string, err error) syscall.Errno {
 	no := errno(err)
-	if no == syscall.ENOENT || no == syscall.EINTR || m.ctx.Err() != nil {
+	if isAnswer(no) || no == syscall.EINTR || m.kernel.base.Err() != nil {
 		return no
 	}
 	path = strings.TrimSuffix(path, "/")
@@ -45,6 +45,15 @@ func (m *Mount) failAt(op, path string, err error) syscall.Errno {
 		m.log.Warn("request failed", "op", op, "path", path, "errno", no.Error(), "error", err)
 	}
 	return no
+}
+
+// isAnswer says whether a program is answered what is so: nothing has failed.
+func isAnswer(no syscall.Errno) bool {
+	switch no {
+	case syscall.ENOENT, syscall.EEXIST, syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY, syscall.EINVAL, syscall.ENAMETOOLONG, syscall.ESTALE, syscall.EBADF:
+		return true
+	}
+	return false
 }
 
 // note says whether to log.

@@ -51,6 +51,9 @@ func (s *rootShelf) lookup(ctx context.Context, name string) (item, error) {
 	return s.namespaces.lookup(ctx, name)
 }
 
+// repo is the repository of that name on the shelf.
+func (s *rootShelf) repo(name string) hub.Repo { return s.namespaces.repo(name) }
+
 func (s *rootShelf) list(ctx context.Context) ([]item, error) {
 	items, err := s.namespaces.list(ctx)
 	if err != nil {
@@ -115,6 +118,9 @@ func (s *typeShelf) lookup(ctx context.Context, name string) (item, error) {
 	return place(ctx, r, n, asked, name)
 }
 
+// repo is the repository of that name on the shelf.
+func (s *typeShelf) repo(name string) hub.Repo { return hub.Repo{Type: s.typ, ID: name} }
+
 func (s *typeShelf) namespaceItem(name string) item {
 	return item{name: name, shelf: &namespaceShelf{c: s.c, typ: s.typ, name: name}}
 }
@@ -152,6 +158,11 @@ func (s *namespaceShelf) lookup(ctx context.Context, name string) (item, error) 
 		return item{}, err
 	}
 	return place(ctx, r, n, asked, name)
+}
+
+// repo is the repository of that name on the shelf.
+func (s *namespaceShelf) repo(name string) hub.Repo {
+	return hub.Repo{Type: s.typ, ID: s.name + "/" + name}
 }
 
 func (s *namespaceShelf) list(ctx context.Context) ([]item, error) {

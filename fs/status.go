@@ -65,7 +65,7 @@ type AccessError struct {
 func (m *Mount) Status() Status {
 	s := Status{
 		Dir: m.dir, PID: os.Getpid(), Source: m.opts.Source.String(), Endpoint: m.hub.Endpoint(),
-		User: cmp.Or(m.opts.User, m.catalog.userName()), ReadOnly: true, Offline: m.opts.Offline, Passthrough: m.canPassthrough(),
+		User: cmp.Or(m.opts.User, m.catalog.userName()), ReadOnly: m.opts.Write == nil, Offline: m.opts.Offline, Passthrough: m.canPassthrough(),
 		Branches: []BranchStatus{}, Errors: m.reports.refusals(),
 	}
 	for _, r := range m.catalog.allRepos() {
@@ -83,6 +83,12 @@ func (m *Mount) Status() Status {
 
 // branchStatus tells about a tree that somebody has looked at.
 func (t *tree) branchStatus() (BranchStatus, bool) {
+	var changes writeback.Status
+	branch := t.branch.Load()
+	if branch != nil {
+		changes = branch.Status()
+	}
+	kind := t.readOnlyKind()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := BranchStatus{
@@ -94,6 +100,17 @@ func (t *tree) branchStatus() (BranchStatus, bool) {
 	}
 	if t.status.err != nil {
 		b.Error = t.status.err.Error()
+	}
+	b.ReadOnlyReason = cmp.Or(kind, t.writes.reason)
+	b.Writable = b.ReadOnlyReason == ""
+	if branch != nil {
+		b.Writable, b.ReadOnlyReason, b.Revision = true, "", changes.Revision
+		b.Staged, b.Committing, b.Failed, b.Conflict = changes.Staged, changes.Committing, changes.Failed, changes.Conflict
+		b.Local, b.Ignored, b.Bytes, b.Oldest = changes.Local, changes.Ignored, changes.Bytes, changes.Oldest
+		b.LastCommit, b.WriteError, b.RetryAt = changes.LastCommit, changes.Error, changes.RetryAt
+	}
+	if t.repo.m.opts.Write == nil {
+		b.ReadOnlyReason = "" // the whole mount is
 	}
 	return b, b.Head != "" || b.Error != ""
 }

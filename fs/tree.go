@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubfs/hubfs/blobcache"
 	"github.com/hubfs/hubfs/hub"
+	"github.com/hubfs/hubfs/writeback"
 )
 
 // noOID stands for the id of a root folder, which the Hub doesn't give.
@@ -37,11 +38,18 @@ type view struct {
 	mtime   int64
 	listing *blobcache.Listing
 	gone    bool // the snapshot has no such directory
+	// unknown is a view of which nothing is known but that the kernel may remember
+	// something: the listing is empty.
+	unknown bool
 }
 
 // gone is a view of what isn't there.
 func goneView(s *snapshot) *view {
 	return &view{snap: s, listing: new(blobcache.Listing), gone: true}
+}
+
+func unknownView(s *snapshot) *view {
+	return &view{snap: s, listing: new(blobcache.Listing), unknown: true}
 }
 
 // tree is a repository at a revision. It lives as long as the mount.
@@ -56,9 +64,14 @@ type tree struct {
 	// fixed trees are of a commit: nothing about them ever changes.
 	fixed bool
 
-	snap atomic.Pointer[snapshot] // nil before the first look
+	snap   atomic.Pointer[snapshot] // nil before the first look
+	branch atomic.Pointer[writeback.Branch]
+	// opening holds a token while branch is being opened.
+	opening chan struct{}
 
-	mu      sync.Mutex // guards what follows, and dirNode.shown; taken after repo.mu
+	mu      sync.Mutex // guards what follows, dirNode.shown, and where nodes stand; taken after repo.mu
+	naming  naming
+	writes  writeStatus
 	dirs    map[string]*dirNode
 	late    map[*dirNode]struct{} // answered about during a move, without the kernel remembering
 	moving  bool                  // a move is being prepared
@@ -80,7 +93,8 @@ func newTree(r *repo, name string) *tree {
 		ino:   hash64([]byte("tree\x00" + r.id.String() + "\x00" + name)),
 		fixed: isCommit(name),
 		dirs:  make(map[string]*dirNode), late: make(map[*dirNode]struct{}),
-		moved: make(chan struct{}),
+		moved: make(chan struct{}), opening: make(chan struct{}, 1),
+		naming: newNaming(), writes: writeStatus{uploads: make(map[string]hub.Progress)},
 	}
 	t.status.revision = name
 	if t.fixed {
@@ -108,6 +122,9 @@ func (t *tree) revision() string {
 // yet, or if the tree hasn't been used, and so not been polled, for long.
 func (t *tree) current(ctx context.Context) (*snapshot, error) {
 	s, fresh := t.snap.Load(), t.repo.isFresh()
+	if s != nil && t.branch.Load() != nil {
+		return s, nil // it moves with its changes
+	}
 	if s != nil && (fresh || t.fixed || t.repo.m.opts.Pin) {
 		return s, nil
 	}
@@ -152,7 +169,7 @@ func (t *tree) begin(s *snapshot, name, commit string) *snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.snap.Load()
-	if now != s || t.moving || len(t.dirs) > 0 || now != nil && now.commit == commit {
+	if now != s || t.moving || len(t.dirs) > 0 || t.branch.Load() != nil || now != nil && now.commit == commit {
 		t.status.polledAt = seen
 		return now
 	}
@@ -172,6 +189,9 @@ func (t *tree) shows(commit string) {
 // pointer is the revision that the tree follows. The default branch is the one that
 // it was when it was looked at first.
 func (t *tree) pointer() string {
+	if b := t.branch.Load(); b != nil {
+		return b.Revision()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.status.revision
@@ -222,7 +242,7 @@ func (t *tree) allow() {
 // of s, else from the cache or the Hub. A path that is no directory there is
 // errGone.
 func (t *tree) dir(ctx context.Context, s *snapshot, p string) (*view, error) {
-	if v := t.shown(p); v != nil && v.snap == s {
+	if v := t.shown(p); v != nil && v.snap == s && !v.unknown {
 		if v.gone {
 			return nil, errGone
 		}
@@ -283,14 +303,15 @@ func (t *tree) show(ctx context.Context, d *dirNode) (v *view, lasting bool, err
 			return nil, false, err
 		}
 		t.mu.Lock()
-		if t.dirs[d.path] == d && d.shown.snap == t.snap.Load() {
+		at := d.pathLocked()
+		if t.dirs[at] == d && d.shown.snap == t.snap.Load() && !d.shown.unknown {
 			v := d.shown
 			t.mu.Unlock()
 			return v, true, nil
 		}
 		t.mu.Unlock()
 
-		v, err := t.dir(ctx, s, d.path)
+		v, err := t.dir(ctx, s, at)
 		if errors.Is(err, errGone) {
 			v, err = goneView(s), nil
 		}
@@ -300,15 +321,21 @@ func (t *tree) show(ctx context.Context, d *dirNode) (v *view, lasting bool, err
 
 		t.mu.Lock()
 		switch {
-		case t.snap.Load() != s: // moved meanwhile: what we have is of yesterday
+		case t.snap.Load() != s || d.pathLocked() != at: // moved meanwhile: what we have is of yesterday
 			t.mu.Unlock()
 			continue
+		case t.dirs[at] == d && d.shown.unknown: // it stays so until the next move
+			t.mu.Unlock()
+			return v, true, nil
+		case d.at.gone:
+			t.mu.Unlock()
+			return v, false, nil
 		case t.moving:
 			t.late[d] = struct{}{}
 			t.mu.Unlock()
 			return v, false, nil
 		}
-		t.dirs[d.path], d.shown = d, v
+		t.dirs[at], d.shown = d, v
 		t.mu.Unlock()
 		t.repo.keepLooking()
 		return v, true, nil
@@ -319,7 +346,7 @@ func (t *tree) show(ctx context.Context, d *dirNode) (v *view, lasting bool, err
 func (t *tree) lasts(d *dirNode, v *view) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.dirs[d.path] == d && d.shown == v
+	return t.dirs[d.pathLocked()] == d && d.shown == v
 }
 
 // forgotten is called when the kernel has forgotten a directory, and with it all
@@ -327,10 +354,14 @@ func (t *tree) lasts(d *dirNode, v *view) bool {
 func (t *tree) forgotten(d *dirNode) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.dirs[d.path] == d && d.isForgotten() {
-		delete(t.dirs, d.path)
+	if !d.isForgotten() {
+		return
+	}
+	if at := d.pathLocked(); t.dirs[at] == d {
+		delete(t.dirs, at)
 		d.shown = nil
 	}
+	t.naming.forget(d.ino, d)
 }
 
 // rootAttr fills in the attributes of the root, without asking the Hub, and tells

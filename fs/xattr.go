@@ -10,6 +10,7 @@ import (
 
 	"github.com/hubfs/hubfs/blobcache"
 	"github.com/hubfs/hubfs/hub"
+	"github.com/hubfs/hubfs/writeback"
 )
 
 // Facts about a file or directory of a tree are extended attributes, in plain
@@ -22,7 +23,7 @@ const (
 	attrRepo       = "user.hub.repo"        // ns/name, datasets/ns/name, spaces/ns/name
 	attrRevision   = "user.hub.revision"    // branch, tag, full ref or commit
 	attrCached     = "user.hub.cached"      // bytes of the file on local disk, decimal
-	attrState      = "user.hub.state"       // clean
+	attrState      = "user.hub.state"       // clean, staged, committing, failed, conflict, local, ignored
 )
 
 // Names that a listing of attributes has. The last commit costs a request for each
@@ -35,6 +36,11 @@ var (
 
 // Getxattr answers from what is here, but for the last commit.
 func (f *fileNode) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+	if b := f.t.branch.Load(); b != nil {
+		if n, no, ok := f.stagedAttr(ctx, b, name, dest); ok {
+			return n, no
+		}
+	}
 	var value string
 	switch name {
 	case attrSHA256:
@@ -42,11 +48,11 @@ func (f *fileNode) Getxattr(ctx context.Context, name string, dest []byte) (uint
 			value = hex.EncodeToString(f.entry.SHA256[:])
 		}
 	case attrCached:
-		value = strconv.FormatInt(f.dir.t.repo.m.cache.Cached(f.blob()), 10)
+		value = strconv.FormatInt(f.t.repo.m.cache.Cached(f.blob()), 10)
 	case attrOID:
 		value = oidAttr(f.entry.OID)
 	default:
-		return f.dir.t.getxattr(ctx, f.path(), f.lastCommit(), name, dest)
+		return f.t.getxattr(ctx, f.path(), f.lastCommit(), name, dest)
 	}
 	return putAttr(value, dest)
 }
@@ -54,7 +60,8 @@ func (f *fileNode) Getxattr(ctx context.Context, name string, dest []byte) (uint
 // Listxattr lists what Getxattr can tell without a request.
 func (f *fileNode) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
 	return listAttrs(fileAttrs, func(name string) bool {
-		return name == attrSHA256 && !f.entry.LFS() || name == attrOID && f.entry.OID == noOID
+		return name == attrSHA256 && !f.entry.LFS() || name == attrOID && f.entry.OID == noOID ||
+			(name == attrSHA256 || name == attrOID) && f.isStaged()
 	}, dest)
 }
 
@@ -66,28 +73,37 @@ func (d *dirNode) Getxattr(ctx context.Context, name string, dest []byte) (uint3
 	m := d.t.repo.m
 	c, end := newCall(ctx, m.ctx)
 	defer end()
+	at := d.path()
+	if b := d.t.branch.Load(); b != nil && name == attrState && at != "" {
+		e, err := b.Lookup(c, at)
+		if err != nil {
+			return 0, m.fail("getxattr", d.t, at, err)
+		}
+		return putAttr(e.State.String(), dest)
+	}
 	s, err := d.t.current(c)
 	if err != nil {
-		return 0, m.fail("getxattr", d.t, d.path, err)
+		return 0, m.fail("getxattr", d.t, at, err)
 	}
 	switch {
-	case name == attrOID && d.path == "":
+	case name == attrOID && at == "":
 		return 0, syscall.ENODATA // the Hub doesn't tell the id of a root
-	case name == attrLastCommit && d.path == "":
+	case name == attrLastCommit && at == "":
 		return putAttr(s.commit, dest)
 	case name == attrOID:
-		e, err := d.t.entry(c, s, d.path)
+		e, err := d.t.entry(c, s, at)
 		if err != nil {
-			return 0, m.fail("getxattr", d.t, d.path, err)
+			return 0, m.fail("getxattr", d.t, at, err)
 		}
 		return putAttr(oidAttr(e.OID), dest)
 	}
-	return d.t.getxattr(ctx, d.path, s.commit, name, dest)
+	return d.t.getxattr(ctx, at, s.commit, name, dest)
 }
 
 // Listxattr lists what Getxattr can tell without a request.
 func (d *dirNode) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
-	return listAttrs(dirAttrs, func(name string) bool { return name == attrOID && d.path == "" }, dest)
+	top := d.path() == ""
+	return listAttrs(dirAttrs, func(name string) bool { return name == attrOID && top }, dest)
 }
 
 // getxattr answers what files and directories have in common.
@@ -162,4 +178,39 @@ func listAttrs(names []string, absent func(string) bool, dest []byte) (uint32, s
 		return uint32(len(list)), syscall.ERANGE
 	}
 	return uint32(copy(dest, list)), 0
+}
+
+// stagedAttr answers what differs for a file that is, or was, changed here.
+func (f *fileNode) stagedAttr(ctx context.Context, b *writeback.Branch, name string, dest []byte) (n uint32, no syscall.Errno, ok bool) {
+	if !f.isStaged() && name != attrState {
+		return 0, 0, false
+	}
+	m := f.t.repo.m
+	c, end := newCall(ctx, m.ctx)
+	defer end()
+	switch name {
+	case attrState, attrOID, attrSHA256, attrCached, attrLastCommit:
+	default:
+		return 0, 0, false
+	}
+	e, err := b.Lookup(c, f.path())
+	if err != nil {
+		return 0, m.fail("getxattr", f.t, f.path(), err), true
+	}
+	var value string
+	switch {
+	case name == attrState:
+		value = e.State.String()
+	case name == attrCached:
+		value = strconv.FormatInt(e.Size, 10)
+	case e.Base == nil: // what the Hub doesn't have, it has no name for
+	case name == attrOID:
+		value = oidAttr(e.Base.OID)
+	case name == attrSHA256 && e.Base.LFS():
+		value = hex.EncodeToString(e.Base.SHA256[:])
+	case name == attrLastCommit:
+		return 0, 0, false
+	}
+	n, no = putAttr(value, dest)
+	return n, no, true
 }
