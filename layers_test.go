@@ -25,8 +25,9 @@ var layers = map[string][]string{
 	"blobcache":    {"hub"},
 	"writeback":    {"hub", "blobcache"},
 	"fs":           {"hub", "blobcache", "writeback"},
-	"control":      {"hub", "blobcache", "writeback", "fs"},
-	"cmd/hubfs":    {"hub", "blobcache", "writeback", "fs", "control", "hub/localhub"},
+	"syncer":       {"hub"},
+	"control":      {"hub", "blobcache", "writeback", "fs", "syncer"},
+	"cmd/hubfs":    {"hub", "blobcache", "writeback", "fs", "syncer", "control", "hub/localhub"},
 }
 
 // forbidden are imports of others that a layer must do without.
