@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	iofs "io/fs"
 	"iter"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"syscall"
+	"time"
+
+	"github.com/hubfs/hubfs/fs"
 )
 
 // Client speaks to the daemon on one control socket. Its methods may be called from many goroutines.
@@ -66,11 +69,47 @@ func (c *Client) WaitCommit(ctx context.Context, path, commit string) error {
 	return c.do(ctx, http.MethodPost, "/v1/wait", WaitRequest{Path: path, Commit: commit}, nil)
 }
 
-// Unmount unmounts; the daemon ends soon after. A busy mount stays, and the error, of kind
-// [KindBusy], names the processes.
-func (c *Client) Unmount(ctx context.Context) (*UnmountResult, error) {
+// WaitStaged returns when what is staged now at or below path is committed.
+func (c *Client) WaitStaged(ctx context.Context, path string) error {
+	return c.do(ctx, http.MethodPost, "/v1/wait", WaitRequest{Path: path}, nil)
+}
+
+// Flush commits what is staged at or below path, until ctx ends or timeout is over; 0 is no timeout.
+// What the Hub refuses is in the result and no error. With an error the result is what was done before.
+func (c *Client) Flush(ctx context.Context, path string, timeout time.Duration) (fs.PushResult, error) {
+	var res FlushResult
+	err := c.do(ctx, http.MethodPost, "/v1/flush", PathRequest{Path: path, Timeout: timeout.Seconds()}, &res)
+	if err == nil && res.Error != nil {
+		err = res.Error
+	}
+	return res.PushResult, err
+}
+
+// Discard forgets what is changed at or below path, and tells what that was.
+func (c *Client) Discard(ctx context.Context, path string) ([]fs.Change, error) {
+	var gone []fs.Change
+	err := c.do(ctx, http.MethodPost, "/v1/discard", PathRequest{Path: path}, &gone)
+	return gone, err
+}
+
+// Changes lists what is changed at or below path.
+func (c *Client) Changes(ctx context.Context, path string) ([]fs.Change, error) {
+	var changes []fs.Change
+	err := c.do(ctx, http.MethodGet, "/v1/changes?path="+url.QueryEscape(path), nil, &changes)
+	return changes, err
+}
+
+// Unmount pushes what is staged for as long as timeout, nil being what the mount was given, and
+// unmounts; the daemon ends soon after. A busy mount stays, and the error, of kind [KindBusy], names
+// the processes.
+func (c *Client) Unmount(ctx context.Context, timeout *time.Duration) (*UnmountResult, error) {
+	var req UnmountRequest
+	if timeout != nil {
+		seconds := timeout.Seconds()
+		req.Timeout = &seconds
+	}
 	var res UnmountResult
-	return &res, c.do(ctx, http.MethodPost, "/v1/unmount", nil, &res)
+	return &res, c.do(ctx, http.MethodPost, "/v1/unmount", req, &res)
 }
 
 // Methods lists what can be called.
@@ -220,13 +259,13 @@ func (c *Client) unreachable(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, iofs.ErrNotExist):
 		return &Error{Status: http.StatusNotFound, Kind: KindNotRunning, cause: err,
 			Message: fmt.Sprintf("no mount of hubfs at %s; start one with: hubfs mount SOURCE %s", c.dir, c.dir)}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &Error{Status: http.StatusNotFound, Kind: KindNotRunning, cause: err,
 			Message: fmt.Sprintf("the daemon of %s is dead; clean up with: hubfs umount %s", c.dir, c.dir)}
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, iofs.ErrPermission):
 		return &Error{Status: http.StatusForbidden, Kind: KindForbidden, cause: err,
 			Message: fmt.Sprintf("the daemon of %s belongs to another user", c.dir)}
 	}

@@ -8,8 +8,12 @@
 //
 //	GET  /v1/status          what the daemon serves: [Status]
 //	POST /v1/refresh         look at the Hub now, move pinned branches
-//	POST /v1/wait            until a commit is visible: [WaitRequest]
-//	POST /v1/unmount         unmount and end; a busy mount says who is busy
+//	POST /v1/wait            until a commit is visible, or what is staged is committed: [WaitRequest]
+//	POST /v1/flush           commit now what is staged at a path: [PathRequest] in, [FlushResult] out
+//	POST /v1/discard         forget what is staged at a path: [PathRequest] in, a list of [fs.Change] out
+//	GET  /v1/changes?path=P  what is changed at a path: a list of [fs.Change]
+//	POST /v1/unmount         push what is staged, unmount and end; a busy mount says who is busy:
+//	                         [UnmountRequest] in, [UnmountResult] out
 //	GET  /v1/methods         the methods with their parameters: [MethodInfo]
 //	POST /v1/api/<method>    call one: parameters in, result out
 //	POST /v1/api/<method>?background=1    the same as a job, which is the answer: [Job]

@@ -2,9 +2,13 @@ package control
 
 import (
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/hubfs/hubfs/fs"
+	"github.com/hubfs/hubfs/writeback"
 )
 
 // collector reads everything at the moment of the scrape: the numbers live with their owners.
@@ -19,6 +23,7 @@ type collector struct {
 	fetchRetries, corrupt, uncached        *prometheus.Desc
 	evicted, open, memory                  *prometheus.Desc
 	branches, branchErrors                 *prometheus.Desc
+	changes, staged, oldest, uploads       *prometheus.Desc
 }
 
 func newCollector(opts ServerOptions) *collector {
@@ -55,6 +60,10 @@ func newCollector(opts ServerOptions) *collector {
 		memory:       d("memory_bytes", "Listings, records and addresses kept in memory."),
 		branches:     d("branches", "Branches and tags that are followed."),
 		branchErrors: d("branch_errors", "Those of them that couldn't be looked at when last tried."),
+		changes:      d("changes", "Paths whose changes aren't committed, by state.", "state"),
+		staged:       d("staged_bytes", "Content that isn't committed."),
+		oldest:       d("oldest_change_seconds", "Age of the oldest change that waits for a commit; 0 if none does."),
+		uploads:      d("uploads", "Files that are being uploaded."),
 	}
 }
 
@@ -105,6 +114,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if c.opts.Mount != nil {
 		failing := 0
 		branches := c.opts.Mount.Status().Branches
+		c.writing(gauge, branches)
 		for _, b := range branches {
 			if b.Error != "" {
 				failing++
@@ -113,6 +123,31 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(c.branches, int64(len(branches)))
 		gauge(c.branchErrors, int64(failing))
 	}
+}
+
+// writing tells what isn't committed.
+func (c *collector) writing(gauge func(*prometheus.Desc, int64, ...string), branches []fs.BranchStatus) {
+	var staged, committing, failed, conflict, bytes int64
+	var oldest time.Time
+	for _, b := range branches {
+		staged, committing = staged+int64(b.Staged), committing+int64(b.Committing)
+		failed, conflict = failed+int64(b.Failed), conflict+int64(b.Conflict)
+		bytes += b.Bytes
+		if !b.Oldest.IsZero() && (oldest.IsZero() || b.Oldest.Before(oldest)) {
+			oldest = b.Oldest
+		}
+	}
+	gauge(c.changes, staged, writeback.Staged.String())
+	gauge(c.changes, committing, writeback.Committing.String())
+	gauge(c.changes, failed, writeback.Failed.String())
+	gauge(c.changes, conflict, writeback.Conflict.String())
+	gauge(c.staged, bytes)
+	age := int64(0)
+	if !oldest.IsZero() {
+		age = int64(max(0, time.Since(oldest).Seconds()))
+	}
+	gauge(c.oldest, age)
+	gauge(c.uploads, int64(len(c.opts.Mount.Uploads())))
 }
 
 // processCollectors tell about the daemon itself.

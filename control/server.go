@@ -46,7 +46,14 @@ type mount interface {
 	Status() fs.Status
 	Refresh(ctx context.Context) error
 	WaitCommit(ctx context.Context, path, commit string) error
+	Flush(ctx context.Context, path string) (fs.PushResult, error)
+	WaitStaged(ctx context.Context, path string) error
+	Discard(ctx context.Context, path string) ([]fs.Change, error)
+	Changes(path string) []fs.Change
+	Uploads() []fs.Upload
 	Unmount() error
+	Wait()
+	Push(ctx context.Context) (fs.PushResult, error)
 }
 
 // ServerOptions say what a server serves.
@@ -55,6 +62,8 @@ type ServerOptions struct {
 	API *API
 	// Mount is what status, refresh, wait and unmount are about.
 	Mount mount
+	// Writing says that the mount takes changes; the rest is read-only.
+	Writing *Writing
 	// User tells whose token the daemon has, "" while that isn't known.
 	User func() string
 	// Cache is the blob cache that status and metrics tell about.
@@ -65,17 +74,18 @@ type ServerOptions struct {
 
 // Server answers on a control socket.
 type Server struct {
-	opts    ServerOptions
-	log     *slog.Logger
-	http    *http.Server
-	l       net.Listener
-	calls   chan struct{} // a slot each call in flight
-	waiting chan struct{} // a slot each call that waits for one
-	streams chan struct{} // a slot each stream of events
-	jobs    *jobs
-	watch   *watcher      // nil without a mount
-	ending  chan struct{} // closed when Close begins
-	done    chan struct{} // closed when Serve has returned
+	opts     ServerOptions
+	log      *slog.Logger
+	http     *http.Server
+	l        net.Listener
+	calls    chan struct{} // a slot each call in flight
+	waiting  chan struct{} // a slot each call that waits for one
+	streams  chan struct{} // a slot each stream of events
+	jobs     *jobs
+	watch    *watcher      // nil without a mount
+	ending   chan struct{} // closed when Close begins
+	done     chan struct{} // closed when Serve has returned
+	stopping stopping
 }
 
 // Listen makes the socket of the mount at dir. Callers wait until [Serve] answers them; closing the
@@ -162,6 +172,9 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("POST /v1/refresh", s.refresh)
 	mux.HandleFunc("POST /v1/wait", s.wait)
+	mux.HandleFunc("POST /v1/flush", s.flush)
+	mux.HandleFunc("POST /v1/discard", s.discard)
+	mux.HandleFunc("GET /v1/changes", s.changes)
 	mux.HandleFunc("POST /v1/unmount", s.unmount)
 	mux.HandleFunc("GET /v1/methods", s.methods)
 	mux.HandleFunc("POST /v1/api/{method}", s.call)
@@ -216,6 +229,10 @@ func (s *Server) mountStatus() MountStatus {
 	if m.User == "" && s.opts.User != nil {
 		m.User = s.opts.User()
 	}
+	if w := s.opts.Writing; w != nil {
+		m.Every = w.Every.Seconds()
+		m.Changes, m.Uploads = troubled(s.opts.Mount.Changes("")), s.opts.Mount.Uploads()
+	}
 	return m
 }
 
@@ -233,20 +250,17 @@ func (s *Server) wait(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	if err := s.opts.Mount.WaitCommit(r.Context(), req.Path, req.Commit); err != nil {
+	var err error
+	if req.Commit == "" {
+		err = s.opts.Mount.WaitStaged(r.Context(), inMount(req.Path))
+	} else {
+		err = s.opts.Mount.WaitCommit(r.Context(), req.Path, req.Commit)
+	}
+	if err != nil {
 		s.fail(w, err)
 		return
 	}
 	s.answer(w, struct{}{})
-}
-
-func (s *Server) unmount(w http.ResponseWriter, _ *http.Request) {
-	dir := s.opts.Mount.Dir()
-	if err := s.opts.Mount.Unmount(); err != nil {
-		s.fail(w, err)
-		return
-	}
-	s.answer(w, UnmountResult{Dir: dir, PID: os.Getpid()})
 }
 
 func (s *Server) methods(w http.ResponseWriter, _ *http.Request) {

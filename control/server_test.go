@@ -17,6 +17,7 @@ import (
 
 	"github.com/hubfs/hubfs/fs"
 	"github.com/hubfs/hubfs/hub"
+	"github.com/hubfs/hubfs/writeback"
 )
 
 // fakeMount stands for what package fs mounts, which needs a kernel and is tried by cmd/hubfs.
@@ -25,6 +26,13 @@ type fakeMount struct {
 	busy    []fs.Process
 	waited  chan [2]string
 	refresh error
+
+	mu       sync.Mutex // guards what follows
+	changed  []fs.Change
+	flushErr error
+	flushed  []string
+	gone     chan struct{}
+	pushes   int
 }
 
 func (m *fakeMount) Dir() string { return m.dir }
@@ -42,8 +50,61 @@ func (m *fakeMount) Unmount() error {
 	if m.busy != nil {
 		return &fs.BusyError{Dir: m.dir, Processes: m.busy}
 	}
+	close(m.gone)
 	return nil
 }
+func (m *fakeMount) Wait() { <-m.gone }
+func (m *fakeMount) Flush(_ context.Context, path string) (fs.PushResult, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.flushed = append(m.flushed, path)
+	return m.push(path), m.flushErr
+}
+
+// push commits what is staged below path.
+func (m *fakeMount) push(path string) (res fs.PushResult) {
+	var rest []fs.Change
+	for _, c := range m.changed {
+		switch {
+		case !strings.HasPrefix(c.Path, path) || c.State == writeback.Local:
+			rest = append(rest, c)
+		case c.State == writeback.Failed:
+			rest, res.Failed = append(rest, c), append(res.Failed, c)
+		default:
+			res.Commits = append(res.Commits, fs.Commit{Repo: "me/m", Commit: writeback.Commit{OID: strings.Repeat("c", 40), Changes: 1}})
+		}
+	}
+	m.changed = rest
+	return res
+}
+func (m *fakeMount) Push(context.Context) (fs.PushResult, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pushes++
+	return m.push(""), nil
+}
+func (m *fakeMount) WaitStaged(_ context.Context, path string) error {
+	m.waited <- [2]string{path, ""}
+	return nil
+}
+func (m *fakeMount) Discard(_ context.Context, path string) ([]fs.Change, error) {
+	gone := m.Changes(path)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changed = nil
+	return gone, nil
+}
+func (m *fakeMount) Changes(path string) (out []fs.Change) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.changed {
+		if strings.HasPrefix(c.Path, path) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+func (m *fakeMount) Uploads() []fs.Upload { return []fs.Upload{{Path: "big.bin", Bytes: 1, Total: 2}} }
 
 // start serves an API on a socket of its own.
 func start(t *testing.T, api *API) (*Client, *fakeMount) {
@@ -55,12 +116,12 @@ func start(t *testing.T, api *API) (*Client, *fakeMount) {
 func startServer(t *testing.T, api *API) (*Server, *Client, *fakeMount) {
 	t.Helper()
 	runtimeDir(t)
-	m := &fakeMount{dir: t.TempDir(), waited: make(chan [2]string, 1)}
+	m := &fakeMount{dir: t.TempDir(), waited: make(chan [2]string, 1), gone: make(chan struct{})}
 	l, err := Listen(t.Context(), m.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Serve(l, ServerOptions{API: api, Mount: m, User: func() string { return "me" }})
+	s := Serve(l, ServerOptions{API: api, Mount: m, User: func() string { return "me" }, Writing: &Writing{Every: time.Minute, StopTimeout: time.Minute}})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5e9)
 		defer cancel()
@@ -129,11 +190,11 @@ func TestMountCalls(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	m.busy = []fs.Process{{PID: 7, Program: "vi", Uses: "3", Path: "/x"}}
-	if _, err := c.Unmount(t.Context()); !errors.As(err, &e) || !errors.Is(err, syscall.EBUSY) || len(e.Processes) != 1 || e.Processes[0] != m.busy[0] {
+	if _, err := c.Unmount(t.Context(), nil); !errors.As(err, &e) || !errors.Is(err, syscall.EBUSY) || len(e.Processes) != 1 || e.Processes[0] != m.busy[0] {
 		t.Errorf("got %+v", err)
 	}
 	m.busy = nil
-	if res, err := c.Unmount(t.Context()); err != nil || res.Dir != m.dir || res.PID == 0 {
+	if res, err := c.Unmount(t.Context(), nil); err != nil || res.Dir != m.dir || res.PID == 0 {
 		t.Errorf("got %+v, %v", res, err)
 	}
 	infos, err := c.Methods(t.Context())

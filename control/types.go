@@ -51,6 +51,11 @@ type Status struct {
 // MountStatus is one mount.
 type MountStatus struct {
 	fs.Status
+	// Every is the time between automatic commits in seconds; 0 is none.
+	Every float64 `json:"every,omitempty"`
+	// Changes are those that need somebody's attention, failed or in conflict: the first hundred.
+	Changes []fs.Change `json:"changes,omitempty"`
+	Uploads []fs.Upload `json:"uploads,omitempty"` // those that run
 	// Error says that the mount has no daemon, or one that doesn't answer, and what mends it; Dir and
 	// Source are all that is known then.
 	Error string `json:"error,omitempty"`
@@ -73,14 +78,45 @@ type QuotaStatus struct {
 type WaitRequest struct {
 	// Path is in the mount, relative to its root; "" or "." is the root.
 	Path string `json:"path"`
-	// Commit is what shall be visible there: 40 hex digits.
-	Commit string `json:"commit"`
+	// Commit is what shall be visible there: 40 hex digits. "" waits until what is staged there is
+	// committed.
+	Commit string `json:"commit,omitempty"`
+}
+
+// PathRequest is the body of POST /v1/flush and /v1/discard.
+type PathRequest struct {
+	// Path is in the mount, relative to its root; "" or "." is the root.
+	Path string `json:"path"`
+	// Timeout ends a flush, in seconds; 0 is never. What isn't committed by then stays staged.
+	Timeout float64 `json:"timeout,omitempty"`
+}
+
+// FlushResult is the answer of POST /v1/flush.
+type FlushResult struct {
+	fs.PushResult
+	// Error is why it ended early, where commits were made until then; else the call fails with it.
+	Error *Error `json:"error,omitempty"`
+}
+
+// UnmountRequest is the body of POST /v1/unmount.
+type UnmountRequest struct {
+	// Timeout is for how many seconds what is staged is pushed; nil is what the mount was given.
+	Timeout *float64 `json:"timeout,omitempty"`
 }
 
 // UnmountResult is the answer of POST /v1/unmount. The daemon ends after it has been sent.
 type UnmountResult struct {
 	Dir string `json:"dir"`
 	PID int    `json:"pid"` // of the daemon
+	PushReport
+}
+
+// PushReport is what became of the changes when a mount ended.
+type PushReport struct {
+	Commits []fs.Commit `json:"commits"`
+	Staged  []fs.Change `json:"staged"` // what stays, failed ones included; the next mount has them
+	Kept    []fs.Change `json:"kept"`   // local and ignored names, which are never committed
+	Error   string      `json:"error,omitempty"`
 }
 
 // Process is a program that keeps a mount busy.

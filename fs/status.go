@@ -47,8 +47,9 @@ type BranchStatus struct {
 	Conflict   int               `json:"conflict"`
 	Local      int               `json:"local"`
 	Ignored    int               `json:"ignored"`
-	Bytes      int64             `json:"bytes"`           // of staged files
-	Oldest     time.Time         `json:"oldest,omitzero"` // of the staged changes
+	Bytes      int64             `json:"bytes"`                // of staged files
+	Oldest     time.Time         `json:"oldest,omitzero"`      // of the staged changes
+	NextCommit time.Time         `json:"next_commit,omitzero"` // by the timer
 	LastCommit *writeback.Commit `json:"last_commit,omitempty"`
 	WriteError string            `json:"write_error,omitempty"` // why the last commit failed
 	RetryAt    time.Time         `json:"retry_at,omitzero"`

@@ -125,6 +125,7 @@ type Branch struct {
 	unsettled  string            // a commit of ours that isn't shown yet
 	lastErr    error
 	retryAt    time.Time
+	nextTick   time.Time // zero: no timer
 
 	ended   atomic.Bool   // closed, for those that don't hold mu
 	nextID  atomic.Uint64 // of inodes and layers
@@ -147,7 +148,7 @@ func Open(ctx context.Context, key Key, opts Options) (*Branch, error) {
 	if err := os.MkdirAll(filepath.Join(dir, asideDir), 0o700); err != nil {
 		return nil, fmt.Errorf("staged changes: %w", err)
 	}
-	if inMemory(dir) {
+	if InMemory(dir) {
 		opts.Logger.Warn("staged changes are kept in memory: they are lost when the machine stops", "dir", dir)
 	}
 	lock := flock.New(filepath.Join(dir, "lock"))

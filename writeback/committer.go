@@ -108,6 +108,7 @@ func (b *Branch) run(ctx context.Context) {
 	defer tick.stop()
 	defer retry.stop()
 	defer fsynced.stop()
+	b.noteTick()
 	if len(b.sent()) > 0 || b.anyClean() {
 		retry.in(0) // finish what the process before has begun
 	}
@@ -140,6 +141,7 @@ func (b *Branch) run(ctx context.Context) {
 		case <-tick.c():
 			auto(selection{})
 			tick.in(b.opts.Every)
+			b.noteTick()
 		case <-retry.c():
 			retry.off()
 			if b.opts.Every > 0 {

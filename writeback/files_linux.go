@@ -49,8 +49,8 @@ func bootID() string {
 	return string(b[:min(36, len(b))])
 }
 
-// inMemory says whether a folder's content is gone when the machine stops.
-func inMemory(dir string) bool {
+// InMemory says whether a folder's content is gone when the machine stops.
+func InMemory(dir string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(dir, &st) == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -17,9 +18,10 @@ import (
 type Journal struct {
 	Key     Key
 	Dir     string
-	Live    bool     // a mount has it open
-	Changes []string // paths that were changed, sorted; not known of one that is live
-	Err     error    // why it can't be read
+	Live    bool      // a mount has it open
+	Changes []string  // paths that were changed, sorted; not known of one that is live
+	Last    time.Time // when the last change was made
+	Err     error     // why it can't be read
 }
 
 // Journals lists the journals below a state directory. It changes nothing: Open
@@ -66,6 +68,9 @@ func inspect(dir string) Journal {
 		return j
 	}
 	defer lock.Unlock() //nolint:errcheck // it ends with the file at the latest
+	if info, err := os.Stat(filepath.Join(dir, journalName)); err == nil {
+		j.Last = info.ModTime()
+	}
 	j.Changes, j.Err = readChanges(osDisk{dir})
 	return j
 }

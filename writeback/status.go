@@ -18,7 +18,8 @@ type Status struct {
 	Ignored    int   `json:"ignored"`
 	Bytes      int64 `json:"bytes"` // of staged files
 
-	Oldest     time.Time `json:"oldest,omitzero"` // of the staged changes
+	Oldest     time.Time `json:"oldest,omitzero"`      // of the staged changes
+	NextCommit time.Time `json:"next_commit,omitzero"` // by the timer
 	LastCommit *Commit   `json:"last_commit,omitempty"`
 	Error      string    `json:"error,omitempty"` // why the last commit failed
 	RetryAt    time.Time `json:"retry_at,omitzero"`
@@ -50,7 +51,7 @@ func (b *Branch) Status() Status {
 	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	s.RetryAt = b.retryAt
+	s.RetryAt, s.NextCommit = b.retryAt, b.nextTick
 	if b.lastErr != nil {
 		s.Error = b.lastErr.Error()
 	}
@@ -64,6 +65,16 @@ func (b *Branch) noteError(err error) {
 	if err != nil {
 		b.log.Warn("changes could not be committed", "repo", b.key.Repo, "error", err)
 	}
+}
+
+// noteTick notes when the timer, which was just set, will go off.
+func (b *Branch) noteTick() {
+	if b.opts.Every <= 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.nextTick = b.now().Add(b.opts.Every)
 }
 
 func (b *Branch) noteRetry(at time.Time) {
