@@ -33,14 +33,19 @@ const (
 )
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
+	status := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// endSignals are those that ask a command to end.
+func endSignals() []os.Signal {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored
 		ends = append(ends, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), ends...)
-	status := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
+	return ends
 }
 
 // run is main without the process: it returns the exit status.
@@ -86,9 +91,12 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			mountCommand(),
 			umountCommand(),
 			statusCommand(),
+			flushCommand(),
 			refreshCommand(),
 			waitCommand(),
 			warmCommand(),
+			discardCommand(),
+			recoverCommand(),
 			uploadCommand(),
 			apiCommand(),
 			cacheCommand(),

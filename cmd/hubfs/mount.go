@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,17 +30,21 @@ func mountCommand() *cli.Command {
 		ArgsUsage: "[SOURCE] DIR",
 		Description: "SOURCE is [hf://][models/|datasets/|spaces/]NAMESPACE/NAME[@REVISION][/FOLDER]; without it the\n" +
 			"whole Hub is mounted, and NAMESPACE/NAME[@REVISION] are folders in it. Returns when DIR can be used,\n" +
-			"and leaves a daemon behind, which hubfs umount DIR ends.\n\n" +
+			"says whether and when it commits, and leaves a daemon behind, which hubfs umount DIR ends.\n\n" +
+			"What is written is staged on this disk, and survives a crash from the close of the file on. It is\n" +
+			"committed as a whole by the timer (--every), by sync PATH or hubfs flush PATH, and at unmount.\n\n" +
 			"Examples:\n" +
 			"   hubfs mount ~/hub\n" +
 			"   hubfs mount openai-community/gpt2@main ~/gpt2\n" +
-			"   hubfs mount --pin datasets/stanfordnlp/imdb /data/imdb\n\n" +
+			"   hubfs mount --pin datasets/stanfordnlp/imdb /data/imdb\n" +
+			"   hubfs mount --every 15 me/run-7 ~/run-7 && python train.py --output_dir ~/run-7\n" +
+			"   hubfs mount --create-pr --every 0 google/gemma-2b ~/gemma && vi ~/gemma/README.md && hubfs umount ~/gemma\n\n" +
 			"In /etc/fstab (with a link /sbin/mount.hubfs to this program):\n" +
-			"   datasets/stanfordnlp/imdb  /data/imdb  hubfs  ro,pin,allow_other,token_file=/etc/hubfs.token,_netdev  0 0",
-		Flags: append(hubFlags(),
+			"   datasets/stanfordnlp/imdb  /data/imdb  hubfs  ro,pin,allow_other,token_file=/etc/hubfs.token,_netdev  0 0\n" +
+			"   me/model                   /data/out   hubfs  rw,every=15m,token_file=/etc/hubfs.token,_netdev             0 0",
+		Flags: slices.Concat(hubFlags(), writeFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "stay in the foreground; ^C unmounts"},
-			&cli.BoolFlag{Name: "read-only", Usage: "refuse writes, as all mounts do so far"},
-			&cli.BoolFlag{Name: "pin", Usage: "hold branches at the commit that they have now, until hubfs refresh"},
+			&cli.BoolFlag{Name: "pin", Usage: "hold branches at the commit that they have now, until hubfs refresh; read-only"},
 			&cli.DurationFlag{Name: "poll", Value: 30 * time.Second, Usage: "how often branches are looked at"},
 			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in (needs user_allow_other in /etc/fuse.conf, or root)"},
 			&cli.BoolFlag{Name: "nonempty", Usage: "mount over a folder that has something in it"},
@@ -45,11 +52,12 @@ func mountCommand() *cli.Command {
 			&cli.StringFlag{Name: "gid", Usage: "group of all files (default: the mounting user's)"},
 			&cli.StringFlag{Name: "umask", Usage: "octal `MASK` that is taken off 0644 and 0755"},
 			&cli.StringFlag{Name: "cache-size", Usage: "evict what hubfs fetched beyond `SIZE`, such as 200G (default: no limit)"},
-			&cli.StringFlag{Name: "state-dir", Usage: "`DIR` for logs and state (default: XDG_STATE_HOME/hubfs)"},
+			&cli.StringFlag{Name: "state-dir", Usage: "`DIR` for what isn't committed yet, and logs; no cache, and no tmpfs (default: XDG_STATE_HOME/hubfs)"},
 			&cli.StringFlag{Name: "log-file", Usage: "the daemon's log (default: a file in the state dir; with -f stderr)"},
 			&cli.BoolFlag{Name: "debug", Usage: "log every request"},
 			&cli.StringSliceFlag{Name: "o", Usage: "`OPTIONS` as in fstab: any flag above, comma separated; generic ones are ignored"},
-		),
+			jsonFlag(),
+		}),
 		Action: runMount,
 	}
 }
@@ -60,6 +68,7 @@ type mountPlan struct {
 	dir     string
 	source  fs.Source
 	options fs.Options
+	write   *writePlan
 	maxSize int64
 	logFile string
 }
@@ -106,6 +115,10 @@ func planMount(c *cli.Context) (*mountPlan, error) {
 		NonEmpty: c.Bool("nonempty"), PollInterval: c.Duration("poll"), Debug: c.Bool("debug"),
 		MountOptions: kernelOptions(c),
 	}
+	if p.write, err = planWriting(c); err != nil {
+		return nil, err
+	}
+	p.options.Write = p.write.WriteOptions
 	if p.options.UID, err = idFlag(c, "uid"); err != nil {
 		return nil, err
 	}
@@ -188,19 +201,73 @@ func serveMount(c *cli.Context, p *mountPlan) (err error) {
 	asking, stopAsking := context.WithCancel(c.Context)
 	defer stopAsking()
 	server := control.Serve(listener, control.ServerOptions{
-		API: p.cfg.apiOn(client, cache), Mount: m, Cache: cache, Logger: log, User: tokenOwner(asking, client, cache, p.cfg),
+		API: p.cfg.apiOn(client, cache), Mount: m, Cache: cache, Logger: log, Writing: p.write.control(),
+		User: tokenOwner(asking, client, cache, p.cfg),
 	})
-	reportReady(c, fmt.Sprintf("mounted %s at %s (read-only)", p.describe(), p.dir))
+	ready, err := p.ready(c.Bool("json"), m, log)
+	reportReady(c, ready)
+	if err != nil {
+		log.Warn("how the mount is can't be told", "err", err)
+	}
+	return serveUntilGone(c, p, m, server, log)
+}
 
+// serveUntilGone serves until the mount is gone, by a command or a signal, and pushes what is staged.
+func serveUntilGone(c *cli.Context, p *mountPlan, m *fs.Mount, server *control.Server, log *slog.Logger) error {
 	gone := make(chan struct{})
 	go func() {
 		m.Wait()
 		close(gone)
 	}()
-	err = untilUnmounted(c.Context, m, gone, log)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context), 5*time.Second)
+	untilUnmounted(c.Context, m, gone, log)
+	// A signal that asked to end has been heeded; the next one ends the pushing, too.
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(c.Context), endSignals()...)
+	defer stop()
+	report := server.Finish(ctx)
+	stays := whatStays(p.dir, report)
+	for _, change := range report.Staged {
+		log.Warn("stays staged", "repo", change.Repo, "path", change.Path, "state", change.State, "message", change.Message)
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return errors.Join(err, server.Close(ctx))
+	return errors.Join(stays, server.Close(closing), m.Close())
+}
+
+// mounted is what "hubfs mount --json" prints.
+type mounted struct {
+	Dir       string        `json:"dir"`
+	PID       int           `json:"pid"` // of the daemon
+	Source    string        `json:"source"`
+	Endpoint  string        `json:"endpoint"`
+	ReadOnly  bool          `json:"read_only"`
+	Commits   string        `json:"commits"` // whether and when, for people
+	Recovered []fs.Recovery `json:"recovered"`
+	Notices   []string      `json:"notices"`
+}
+
+// ready is what a mount that serves says.
+func (p *mountPlan) ready(asJSON bool, m *fs.Mount, log *slog.Logger) (string, error) {
+	st, recovered := m.Status(), m.Recovered()
+	commits, notices := p.write.describe(st), p.write.notices(recovered)
+	for _, line := range notices {
+		log.Info(line)
+	}
+	if !asJSON {
+		text := fmt.Sprintf("mounted %s at %s (%s)", p.describe(), p.dir, commits)
+		return strings.Join(append([]string{text}, notices...), "\n"), nil
+	}
+	if recovered == nil {
+		recovered = []fs.Recovery{}
+	}
+	if notices == nil {
+		notices = []string{}
+	}
+	var b strings.Builder
+	err := printJSON(&b, mounted{
+		Dir: p.dir, PID: os.Getpid(), Source: st.Source, Endpoint: p.cfg.Endpoint, ReadOnly: strings.HasPrefix(commits, "read-only"),
+		Commits: commits, Recovered: recovered, Notices: notices,
+	})
+	return strings.TrimSpace(b.String()), err
 }
 
 func (p *mountPlan) describe() string {
@@ -243,11 +310,12 @@ func tokenOwner(ctx context.Context, client *hub.Client, cache *blobcache.Cache,
 }
 
 // untilUnmounted serves until the mount is gone. A signal unmounts; while programs use the mount it
-// waits for them and says who they are, since going away under them would fail their reads.
-func untilUnmounted(ctx context.Context, m *fs.Mount, gone <-chan struct{}, log *slog.Logger) error {
+// waits for them and says who they are, since going away under them would fail their reads. What is
+// staged is pushed meanwhile, for who signals may lose patience.
+func untilUnmounted(ctx context.Context, m *fs.Mount, gone <-chan struct{}, log *slog.Logger) {
 	select {
 	case <-gone:
-		return nil
+		return
 	case <-ctx.Done():
 	}
 	retry := time.NewTicker(time.Second)
@@ -256,16 +324,28 @@ func untilUnmounted(ctx context.Context, m *fs.Mount, gone <-chan struct{}, log 
 		err := m.Unmount()
 		if err == nil {
 			<-gone
-			return nil
+			return
 		}
 		if !said {
+			said = true
 			busy, _ := fs.Busy(m.Dir()) // who it is is a courtesy
 			log.Warn("asked to end, waiting until the mount is free", "err", err, "processes", busy)
-			said = true
+			pushing, stop := context.WithCancel(context.WithoutCancel(ctx))
+			pushed := make(chan struct{})
+			go func() {
+				defer close(pushed)
+				if _, err := m.Flush(pushing, ""); err != nil && pushing.Err() == nil {
+					log.Warn("what is staged can't be pushed", "err", err)
+				}
+			}()
+			defer func() {
+				stop()
+				<-pushed
+			}()
 		}
 		select {
 		case <-gone:
-			return nil
+			return
 		case <-retry.C:
 		}
 	}
@@ -276,12 +356,9 @@ func logFile(c *cli.Context, dir string) (string, error) {
 	if s := c.String("log-file"); s != "" {
 		return filepath.Abs(s)
 	}
-	state := c.String("state-dir")
-	if state == "" {
-		var err error
-		if state, err = stateDir(); err != nil {
-			return "", err
-		}
+	state, err := stateDirOf(c)
+	if err != nil {
+		return "", err
 	}
-	return filepath.Abs(filepath.Join(state, "log", filepath.Base(dir)+"-"+shortHash(dir)+".log"))
+	return filepath.Join(state, "log", filepath.Base(dir)+"-"+shortHash(dir)+".log"), nil
 }

@@ -49,6 +49,22 @@ func applyMountOptions(c *cli.Context) error {
 	return nil
 }
 
+// wantsReadOnly says whether -o has ro, and no rw behind it.
+func wantsReadOnly(c *cli.Context) bool {
+	ro := false
+	for _, list := range c.StringSlice("o") {
+		for option := range strings.SplitSeq(list, ",") {
+			switch strings.TrimSpace(option) {
+			case "ro":
+				ro = true
+			case "rw":
+				ro = false
+			}
+		}
+	}
+	return ro
+}
+
 func isGeneric(option string) bool {
 	return slices.Contains(genericOptions, option) || slices.Contains(kernelNames, option) ||
 		slices.ContainsFunc(genericPrefixes, func(p string) bool { return strings.HasPrefix(option, p) })

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hubfs/hubfs/control"
+	"github.com/hubfs/hubfs/hub"
 	"github.com/hubfs/hubfs/hub/hubtest"
 	"github.com/hubfs/hubfs/hub/localhub"
 )
@@ -31,8 +34,11 @@ func TestScripts(t *testing.T) {
 		Setup: setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"commit":    commitCmd,
+			"hub":       hubCmd,
 			"jsonfield": jsonFieldCmd,
 			"killpid":   killPidCmd,
+			"onhub":     onHubCmd,
+			"waitgone":  waitGoneCmd,
 			"waitfile":  waitFileCmd,
 			"xattr":     xattrCmd,
 		},
@@ -159,6 +165,48 @@ func jsonFieldCmd(ts *testscript.TestScript, neg bool, args []string) {
 		s = string(b)
 	}
 	ts.Setenv(args[0], s)
+}
+
+// onHubCmd is "onhub TYPE REPO PATH FILE": main has there what the file has.
+func onHubCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 4 {
+		ts.Fatalf("usage: onhub TYPE REPO PATH FILE")
+	}
+	client, err := hub.New(hub.Config{Endpoint: ts.Getenv("HF_ENDPOINT"), Token: hub.StaticToken(ts.Getenv("TOKEN"))})
+	ts.Check(err)
+	var got strings.Builder
+	repo := hub.Repo{Type: hub.RepoType(args[0]), ID: args[1]}
+	_, err = client.Download(context.Background(), hub.FileRef{Repo: repo, Revision: "main", Path: args[2]}, &got)
+	if err == nil && got.String() != ts.ReadFile(args[3]) {
+		err = fmt.Errorf("it is %q", got.String())
+	}
+	if (err == nil) == neg {
+		ts.Fatalf("%s on the Hub: %v", args[2], err)
+	}
+}
+
+// hubCmd is "hub down" and "hub up": whether the Hub answers.
+func hubCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hub down|up")
+	}
+	network := localhub.Network{}
+	if args[0] == "down" {
+		network.Faults = map[localhub.Fault]float64{"status-503": 1}
+	}
+	ts.Value(hubKey).(*localhub.Hub).SetNetwork(network)
+}
+
+// waitGoneCmd is "waitgone PID": until the process has ended.
+func waitGoneCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitgone PID")
+	}
+	pid, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ts.Check(control.WaitExit(ctx, pid))
 }
 
 // killPidCmd is "killpid PID": the process dies as if the machine had killed it.

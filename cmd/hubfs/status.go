@@ -1,15 +1,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/hubfs/hubfs/control"
+	"github.com/hubfs/hubfs/fs"
+	"github.com/hubfs/hubfs/writeback"
 )
 
 func statusCommand() *cli.Command {
@@ -64,7 +68,7 @@ func printStatus(w io.Writer, st *control.Status) error {
 			user = "anonymous"
 		}
 		fmt.Fprintf(w, "%s: %s (%s as %s, pid %d%s)\n", m.Dir, source, m.Endpoint, user, m.PID, mode)
-		if err := printBranches(w, m); err != nil {
+		if err := errors.Join(printBranches(w, m), printTable(w, changeRows(m.Changes)), printTable(w, uploadRows(m.Uploads))); err != nil {
 			return err
 		}
 	}
@@ -85,9 +89,68 @@ func printBranches(w io.Writer, m control.MountStatus) error {
 		if b.Error != "" {
 			state = b.Error
 		}
-		rows = append(rows, []string{"  " + b.Repo + "@" + b.Revision, short(b.Head), state})
+		row := []string{"  " + b.Repo + "@" + b.Revision, short(b.Head), state}
+		if !m.ReadOnly {
+			row = append(row, writeState(b, m.Every))
+		}
+		rows = append(rows, row)
 	}
 	return printTable(w, rows)
+}
+
+// writeState says what isn't committed of a branch, and when it will be.
+func writeState(b fs.BranchStatus, every float64) string {
+	if !b.Writable {
+		return readOnlyBecause(b.ReadOnlyReason)
+	}
+	var parts []string
+	for _, n := range []struct {
+		count int
+		what  writeback.State
+	}{
+		{b.Staged, writeback.Staged}, {b.Committing, writeback.Committing}, {b.Failed, writeback.Failed},
+		{b.Conflict, writeback.Conflict}, {b.Local, writeback.Local}, {b.Ignored, writeback.Ignored},
+	} {
+		if n.count > 0 {
+			parts = append(parts, strconv.Itoa(n.count)+" "+n.what.String())
+		}
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "nothing staged")
+	} else if b.Bytes > 0 {
+		parts = append(parts, size(b.Bytes))
+	}
+	if !b.Oldest.IsZero() {
+		parts = append(parts, "oldest "+ago(b.Oldest))
+	}
+	if !b.NextCommit.IsZero() && b.Staged > 0 {
+		parts = append(parts, "commits "+in(b.NextCommit))
+	} else if every == 0 && b.Staged > 0 {
+		parts = append(parts, "commits at hubfs flush")
+	}
+	if b.LastCommit != nil {
+		parts = append(parts, "last commit "+short(b.LastCommit.OID)+" "+ago(b.LastCommit.Time))
+	}
+	if b.WriteError != "" {
+		parts = append(parts, b.WriteError)
+		if !b.RetryAt.IsZero() {
+			parts = append(parts, "again "+in(b.RetryAt))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func uploadRows(uploads []fs.Upload) [][]string {
+	var rows [][]string
+	for _, up := range uploads {
+		rows = append(rows, []string{"  uploading", up.Path, size(up.Bytes) + " of " + size(up.Total)})
+	}
+	return rows
+}
+
+// in is a time ahead.
+func in(t time.Time) string {
+	return "in " + max(0, time.Until(t)).Round(time.Second).String()
 }
 
 func cacheRows(cs control.CacheStatus) [][]string {

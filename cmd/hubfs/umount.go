@@ -14,7 +14,7 @@ import (
 	"github.com/hubfs/hubfs/control"
 )
 
-// umountTimeout is how long a daemon may take to unmount and to end.
+// umountTimeout is how long a daemon may take to unmount and to end, besides pushing.
 const umountTimeout = 30 * time.Second
 
 func umountCommand() *cli.Command {
@@ -23,11 +23,20 @@ func umountCommand() *cli.Command {
 		Aliases:   []string{"unmount"},
 		Usage:     "unmount, and end the daemon",
 		ArgsUsage: "DIR",
-		Description: "A mount that programs use stays, and they are listed; the exit status is 1 then. A mount whose\n" +
-			"daemon is dead is removed, too.",
+		Description: "Commits what is staged, for as long as --stop-timeout, and unmounts. If something stays staged it is\n" +
+			"listed, and the exit status is 1: the next mount has it, or hubfs recover.\n\n" +
+			"A mount that programs use stays, and they are listed; the exit status is 1 then. A mount whose\n" +
+			"daemon is dead is removed, too. After a plain umount or fusermount3 -u the daemon commits as well.",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "stop-timeout", Usage: "how long what is staged is pushed; 0 pushes nothing (default: what the mount was given)"},
+			jsonFlag(),
+		},
 		Action: func(c *cli.Context) error {
 			if err := needArgs(c, 1, 1); err != nil {
 				return err
+			}
+			if c.Duration("stop-timeout") < 0 {
+				return usagef("--stop-timeout: %s is negative", c.Duration("stop-timeout"))
 			}
 			return umount(c.Context, c, c.Args().First())
 		},
@@ -35,8 +44,6 @@ func umountCommand() *cli.Command {
 }
 
 func umount(ctx context.Context, c *cli.Context, dir string) error {
-	ctx, cancel := context.WithTimeout(ctx, umountTimeout)
-	defer cancel()
 	real, err := control.RealPath(dir)
 	if err != nil {
 		return err
@@ -45,15 +52,25 @@ func umount(ctx context.Context, c *cli.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	res, err := client.Unmount(ctx)
+	// Whether it lives is asked first: then it may push for as long as it likes.
+	asking, cancel := context.WithTimeout(ctx, umountTimeout)
+	defer cancel()
+	_, err = client.Status(asking)
+	res := &control.UnmountResult{}
+	if err == nil {
+		var timeout *time.Duration
+		if c.IsSet("stop-timeout") {
+			d := c.Duration("stop-timeout")
+			timeout = &d
+		}
+		stop := showUploads(c, client)
+		res, err = client.Unmount(ctx, timeout)
+		stop()
+	}
 	var e *control.Error
 	switch {
 	case err == nil:
-		if err := control.WaitExit(ctx, res.PID); err != nil {
-			return fmt.Errorf("unmounted %s, but its daemon goes on: %w", real, err)
-		}
-		fmt.Fprintf(c.App.Writer, "unmounted %s\n", real)
-		return nil
+		return unmounted(ctx, c, real, res)
 	case errors.As(err, &e) && e.Kind == control.KindBusy:
 		return busyError(real, e.Processes)
 	case errors.As(err, &e) && e.Kind == control.KindNotRunning:
@@ -64,8 +81,32 @@ func umount(ctx context.Context, c *cli.Context, dir string) error {
 	return err
 }
 
+// unmounted tells how it went, when the daemon has ended.
+func unmounted(ctx context.Context, c *cli.Context, dir string, res *control.UnmountResult) error {
+	ctx, cancel := context.WithTimeout(ctx, umountTimeout)
+	defer cancel()
+	if err := control.WaitExit(ctx, res.PID); err != nil {
+		return fmt.Errorf("unmounted %s, but its daemon goes on: %w", dir, err)
+	}
+	if c.Bool("json") {
+		return errors.Join(printJSON(c.App.Writer, res), whatStays(dir, res.PushReport))
+	}
+	printCommits(c.App.Writer, res.Commits)
+	fmt.Fprintf(c.App.Writer, "unmounted %s\n", dir)
+	if len(res.Kept) > 0 {
+		var names []string
+		for _, k := range res.Kept {
+			names = append(names, k.Path)
+		}
+		fmt.Fprintf(c.App.Writer, "never committed, by their names: %s\n", list(names))
+	}
+	return errors.Join(printTable(c.App.Writer, changeRows(res.Staged)), whatStays(dir, res.PushReport))
+}
+
 // umountDead removes a mount that no daemon serves any more.
 func umountDead(ctx context.Context, c *cli.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, umountTimeout)
+	defer cancel()
 	points, err := control.MountPoints()
 	if err != nil {
 		return err

@@ -135,13 +135,17 @@ func readThrough(ctx context.Context, path string, w io.Writer) error {
 
 // progress is a bar on a terminal, and silent elsewhere and where it isn't wanted.
 func progress(w io.Writer, wanted bool) *progressbar.ProgressBar {
-	f, ok := w.(*os.File)
-	visible := wanted && ok && term.IsTerminal(int(f.Fd()))
 	return progressbar.NewOptions64(0,
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetVisibility(visible),
+		progressbar.OptionSetVisibility(wanted && isTerminal(w)),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionEnableColorCodes(false),
 		progressbar.OptionClearOnFinish(),
 	)
+}
+
+// isTerminal says whether somebody may be watching what is written to w, or typing what is read.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
