@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 LINT := $(GO) tool -modfile=scripts/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check lint-quick fmt bench soak conformance clean
+.PHONY: help run build test check lint-quick fmt docs bench soak conformance clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ lint-quick: ## lint one package: make lint-quick PKG=./hub/...
 
 fmt: ## format the code
 	gofmt -w .
+
+docs: ## write docs/api.md from the table of methods
+	$(GO) run ./cmd/hubfs api --markdown > docs/api.md
 
 bench: build ## measure against what a user would pick instead
 	$(GO) test -tags bench -count=1 -timeout 60m -v -run TestBench ./scripts/e2e

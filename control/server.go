@@ -226,6 +226,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) mountStatus() MountStatus {
 	m := MountStatus{Status: s.opts.Mount.Status()}
+	if path, err := SocketPath(m.Dir); err == nil {
+		m.Socket = path
+	}
 	if m.User == "" && s.opts.User != nil {
 		m.User = s.opts.User()
 	}
@@ -355,12 +358,11 @@ func (s *Server) slot(ctx context.Context) error {
 // stream writes a list as it comes. The status is sent with the first element, so that a call that
 // fails at once has an error for an answer.
 func (s *Server) stream(w http.ResponseWriter, res *Result) {
-	flusher := http.NewResponseController(w)
-	defer func() { _ = flusher.SetWriteDeadline(time.Time{}) }() // the connection is used again
-	enc := json.NewEncoder(w)
+	out := newPromptWriter(w)
+	defer out.close()
+	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	begun := false
-	lastFlush, lastDeadline := time.Now(), time.Time{}
 	for e, err := range res.Elements {
 		if err != nil && !begun {
 			s.fail(w, err)
@@ -377,27 +379,19 @@ func (s *Server) stream(w http.ResponseWriter, res *Result) {
 			w.Header().Set("Trailer", ErrorTrailer)
 			sep, begun = "[\n", true
 		}
-		if time.Since(lastDeadline) > time.Second {
-			lastDeadline = time.Now()
-			_ = flusher.SetWriteDeadline(lastDeadline.Add(slowReader))
-		}
-		if _, err := io.WriteString(w, sep); err != nil {
+		if _, err := io.WriteString(out, sep); err != nil {
 			return
 		}
 		if err := enc.Encode(e); err != nil {
 			s.log.Warn("control socket: answer broken off", "err", err)
 			return
 		}
-		if time.Since(lastFlush) > 100*time.Millisecond {
-			_ = flusher.Flush() // a caller that is gone shows at the next write
-			lastFlush = time.Now()
-		}
 	}
 	if !begun {
 		s.answer(w, []any{})
 		return
 	}
-	_, _ = io.WriteString(w, "]\n") // nobody is left to tell
+	_, _ = io.WriteString(out, "]\n") // nobody is left to tell
 }
 
 // readBody reads JSON; an empty body leaves v as it is.

@@ -474,6 +474,41 @@ func TestTooManyCalls(t *testing.T) {
 	calls.Wait()
 }
 
+// An element is on its way although the next takes long.
+func TestFirstElementAtOnce(t *testing.T) {
+	release := make(chan struct{})
+	var more string
+	c, _ := start(t, upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("cursor") != "" {
+			<-release
+			fmt.Fprint(w, `[{"id":"me/b"}]`)
+			return
+		}
+		more = "http://" + r.Host + r.URL.Path + "?cursor=2"
+		w.Header().Set("Link", "<"+more+`>; rel="next"`)
+		fmt.Fprint(w, `[{"id":"me/a"}]`)
+	}))
+	res, err := c.Call(t.Context(), "list_models", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for e, err := range res.Elements {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 1 {
+			if !strings.Contains(string(e.(json.RawMessage)), "me/a") {
+				t.Errorf("%s", e)
+			}
+			close(release) // or the test hangs: the second page waits for the first element's reader
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d elements", n)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	api := upstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("RateLimit", `"api";r=489;t=189`)

@@ -56,6 +56,8 @@ type MountStatus struct {
 	// Changes are those that need somebody's attention, failed or in conflict: the first hundred.
 	Changes []fs.Change `json:"changes,omitempty"`
 	Uploads []fs.Upload `json:"uploads,omitempty"` // those that run
+	// Socket is where its daemon listens.
+	Socket string `json:"socket,omitempty"`
 	// Error says that the mount has no daemon, or one that doesn't answer, and what mends it; Dir and
 	// Source are all that is known then.
 	Error string `json:"error,omitempty"`

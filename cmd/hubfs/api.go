@@ -26,16 +26,23 @@ func apiCommand() *cli.Command {
 			"array, written as it comes; with --jsonl an element a line.\n\n" +
 			"   name=value     read by the type of the parameter; several of one name make a list\n" +
 			"   name:=JSON     any JSON value: private:=null, paths:='[\"a\",\"b\"]'\n" +
-			"   name@=FILE     the content of a file, - for stdin: how secrets are given\n\n" +
+			"   name@=FILE     the content of a file, - for stdin (so does name=@-), env:VAR for a variable of the\n" +
+			"                  environment: how secrets are given, which others would see in the arguments\n\n" +
+			"With --mount DIR a call can run in the background, in the daemon: --background prints its job, which\n" +
+			"hubfs jobs DIR shows, waits for and cancels.\n\n" +
 			"Examples:\n" +
 			"   hubfs api --list\n" +
 			"   hubfs api create_repo --help\n" +
 			"   hubfs api list_repo_tree repo_id=stanfordnlp/imdb repo_type=dataset recursive=true\n" +
+			"   hubfs api add_space_secret repo_id=me/app key=TOKEN value@=env:APP_TOKEN\n" +
+			"   hubfs api upload_folder --mount /mnt/hub --background repo_id=me/m folder_path=$PWD/out\n" +
 			"   hubfs api whoami token@=token.txt",
 		Flags: append(hubFlags(),
 			&cli.BoolFlag{Name: "list", Usage: "list the methods"},
 			&cli.BoolFlag{Name: "jsonl", Usage: "print a list as one element a line"},
 			&cli.StringFlag{Name: "mount", Usage: "call through the daemon of the mount at `DIR`, with its token"},
+			&cli.BoolFlag{Name: "background", Usage: "with --mount: run in the daemon, after the jobs before, and print the job"},
+			&cli.BoolFlag{Name: "markdown", Usage: "print the reference of all methods"},
 			jsonFlag(),
 			&cli.BoolFlag{Name: describeFlag, Usage: "tell the parameters of METHOD, as METHOD --help does"},
 		),
@@ -50,6 +57,12 @@ func runAPI(c *cli.Context) error {
 		}
 		return listMethods(c)
 	}
+	if c.Bool("markdown") {
+		if err := needArgs(c, 0, 0); err != nil {
+			return err
+		}
+		return writeReference(c.App.Writer)
+	}
 	if err := needArgs(c, 1, 1<<20); err != nil {
 		return err
 	}
@@ -63,6 +76,9 @@ func runAPI(c *cli.Context) error {
 	params, err := parseParams(m.MethodInfo, c.Args().Tail(), c.App.Reader)
 	if err != nil {
 		return paramError(m.Name, err)
+	}
+	if c.Bool("background") {
+		return paramError(m.Name, runInBackground(c, m, params))
 	}
 	call, closeAPI, err := caller(c, m)
 	if err != nil {
@@ -100,6 +116,23 @@ func caller(c *cli.Context, m *control.Method) (call func(context.Context, map[s
 	}, func() { api.Hub.CloseIdleConnections() }, nil
 }
 
+// runInBackground queues the call in the daemon of --mount.
+func runInBackground(c *cli.Context, m *control.Method, params map[string]json.RawMessage) error {
+	dir := c.String("mount")
+	if dir == "" {
+		return usagef("--background needs a daemon that outlives this command: give --mount DIR, or run the command in the background of your shell")
+	}
+	client, err := control.NewClient(dir)
+	if err != nil {
+		return err
+	}
+	job, err := client.Background(c.Context, m.Name, params)
+	if err != nil {
+		return err
+	}
+	return printJSON(c.App.Writer, job)
+}
+
 // paramError makes a wrong parameter a wrong usage.
 func paramError(method string, err error) error {
 	if err != nil && control.AsError(err).Kind == control.KindBadParameter {
@@ -108,7 +141,7 @@ func paramError(method string, err error) error {
 	return err
 }
 
-// parseParams reads name=value, name:=JSON and name@=FILE.
+// parseParams reads name=value, name:=JSON, name@=FILE and name=@-.
 func parseParams(m control.MethodInfo, words []string, stdin io.Reader) (map[string]json.RawMessage, error) {
 	params := map[string]json.RawMessage{}
 	plain := map[string][]string{}
@@ -122,6 +155,12 @@ func parseParams(m control.MethodInfo, words []string, stdin io.Reader) (map[str
 		i := slices.IndexFunc(m.Params, func(p control.ParamInfo) bool { return p.Name == name })
 		if i < 0 {
 			return nil, unknownParam(m, name)
+		}
+		if key == name && val == "@-" {
+			key, val = name+"@", "-"
+		}
+		if m.Params[i].Secret && key != name+"@" && val != "false" && val != "null" {
+			return nil, secretInArgs(name)
 		}
 		if _, twice := params[name]; twice || (len(plain[name]) > 0 && key != name) {
 			return nil, usagef("parameter %s is given twice", name)
@@ -137,6 +176,9 @@ func parseParams(m control.MethodInfo, words []string, stdin io.Reader) (map[str
 			if err != nil {
 				return nil, fmt.Errorf("parameter %s: %w", name, err)
 			}
+			if m.Params[i].Secret {
+				content = strings.TrimRight(content, "\r\n") // which editors and echo add
+			}
 			if name == "token" {
 				content = strings.TrimSpace(content)
 			}
@@ -146,9 +188,6 @@ func parseParams(m control.MethodInfo, words []string, stdin io.Reader) (map[str
 			}
 			params[name] = raw
 		case "":
-			if name == "token" && val != "false" {
-				return nil, usagef("a token in the arguments can be seen by everybody on this machine: give token@=FILE, --token-file or HF_TOKEN")
-			}
 			if len(plain[name]) == 0 {
 				order = append(order, name)
 			}
@@ -168,6 +207,15 @@ func parseParams(m control.MethodInfo, words []string, stdin io.Reader) (map[str
 	return params, nil
 }
 
+func secretInArgs(name string) error {
+	what := "a secret"
+	instead := ""
+	if name == "token" {
+		what, instead = "a token", ", --token-file or HF_TOKEN"
+	}
+	return usagef("%s in the arguments can be seen by everybody on this machine: give %s@=FILE, %s@=- for stdin, %s@=env:VAR%s", what, name, name, name, instead)
+}
+
 func unknownParam(m control.MethodInfo, name string) error {
 	var known []string
 	for _, p := range m.Params {
@@ -180,6 +228,13 @@ func readFile(name string, stdin io.Reader) (string, error) {
 	if name == "-" {
 		b, err := io.ReadAll(stdin)
 		return string(b), err
+	}
+	if v, ok := strings.CutPrefix(name, "env:"); ok {
+		text, ok := os.LookupEnv(v)
+		if !ok {
+			return "", fmt.Errorf("the environment has no variable %s", v)
+		}
+		return text, nil
 	}
 	b, err := os.ReadFile(name)
 	return string(b), err
@@ -268,6 +323,10 @@ func describeMethod(c *cli.Context, m control.MethodInfo) error {
 			note += " (" + strings.Join(enum, ", ") + ")"
 		}
 		switch {
+		case p.Secret && p.Required:
+			note += " (required, secret)"
+		case p.Secret:
+			note += " (secret)"
 		case p.Required:
 			note += " (required)"
 		case p.Default != nil:

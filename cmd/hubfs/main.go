@@ -99,10 +99,13 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			recoverCommand(),
 			uploadCommand(),
 			apiCommand(),
+			jobsCommand(),
 			cacheCommand(),
 			serveCommand(),
 			demoCommand(),
 			doctorCommand(),
+			completionCommand(),
+			completeWordsCommand(),
 			versionCommand(),
 		},
 		Action: func(c *cli.Context) error {

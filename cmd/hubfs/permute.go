@@ -26,6 +26,9 @@ func permute(app *cli.App, args []string) []string {
 			break
 		}
 		out = append(out, rest[0])
+		if commands[i].SkipFlagParsing {
+			return append(out, rest[1:]...)
+		}
 		known = append(globalFlags(), commands[i].Flags...)
 		commands, rest = commands[i].Subcommands, rest[1:]
 	}
