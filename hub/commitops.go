@@ -30,6 +30,7 @@ type AddState struct {
 	RemoteHead string     `json:"remote_head,omitempty"` // the commit that had it; "" if the server didn't say
 	Uploaded   bool       `json:"uploaded,omitempty"`    // the LFS object is stored; the Hub drops those that stay uncommitted for a day
 	Committed  bool       `json:"committed,omitempty"`
+	Checked    bool       `json:"checked,omitempty"` // a README.md whose metadata the Hub takes
 
 	Multipart *MultipartState `json:"multipart,omitempty"` // of an upload under way
 }

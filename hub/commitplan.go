@@ -35,10 +35,7 @@ func (p *commitPlan) prepare(ctx context.Context) error {
 		}
 	}
 	for _, a := range p.adds {
-		if a.path != readmePath {
-			continue
-		}
-		warnings, err := p.c.validateReadme(ctx, p.repo.Type, a.path, &a.Content)
+		warnings, err := p.c.checkReadme(ctx, p.repo.Type, a)
 		if err != nil {
 			return err
 		}

@@ -94,7 +94,30 @@ func (c *Client) ValidateYAML(ctx context.Context, t RepoType, readme string) (w
 	return out.Warnings.texts(), nil
 }
 
-// validateReadme checks a README.md before anything is uploaded.
+// CheckReadme lets the Hub check the metadata of an addition, if it is the README.md, and
+// gives its warnings. Invalid metadata are an *[OperationError] with a *[MetadataError].
+// CreateCommit does it first of all, and not again after this.
+//
+//	POST /api/validate-yaml
+func (c *Client) CheckReadme(ctx context.Context, t RepoType, a *Add) (warnings []string, err error) {
+	path, err := repoPath(a.Path)
+	if err != nil {
+		return nil, err
+	}
+	return c.checkReadme(ctx, t, addition{a, path})
+}
+
+// checkReadme checks a README.md before anything is uploaded.
+func (c *Client) checkReadme(ctx context.Context, t RepoType, a addition) (warnings []string, err error) {
+	if a.path != readmePath || a.State.Checked {
+		return nil, nil
+	}
+	warnings, err = c.validateReadme(ctx, t, a.path, &a.Content)
+	a.State.Checked = err == nil
+	return warnings, err
+}
+
+// validateReadme is checkReadme of content at any path.
 func (c *Client) validateReadme(ctx context.Context, t RepoType, path string, content *ContentSource) (warnings []string, err error) {
 	if content.Size > maxReadme {
 		return nil, &OperationError{path, &ValidationError{What: "file", Value: path, Reason: fmt.Sprintf("is larger than %d MiB", maxReadme>>20)}}

@@ -112,6 +112,7 @@ type Branch struct {
 
 	mu     sync.RWMutex // see the package comment
 	tree   Tree
+	left   map[string]time.Time // commits that tree was at before, and until when
 	root   *node
 	inodes map[uint64]*inode // those that the log knows
 	closed bool
@@ -120,9 +121,11 @@ type Branch struct {
 	committing map[*node]bool
 	uploads    map[string]upload // of large files, by path
 	refused    map[*node]uint64  // versions that the push under way has seen refused
+	pushed     map[*node]bool    // what it has committed
 	inFlight   map[string]bool   // paths of commits whose fate isn't known
 	landedAt   time.Time         // of the last commit of ours
 	unsettled  string            // a commit of ours that isn't shown yet
+	lastCommit *Commit
 	lastErr    error
 	retryAt    time.Time
 	nextTick   time.Time // zero: no timer
@@ -201,11 +204,11 @@ func openDisk(ctx context.Context, d disk, boot string, x *index, key Key, opts 
 	b := &Branch{
 		key: key, opts: opts, log: opts.Logger, now: time.Now,
 		disk: d, index: x, attrs: &attrStore{index: x, recent: make(map[string]*attr)},
-		tree: opts.Tree, root: &node{}, inodes: make(map[uint64]*inode),
-		values: make(map[string]json.RawMessage), committing: make(map[*node]bool), refused: make(map[*node]uint64), inFlight: make(map[string]bool), uploads: make(map[string]upload),
+		tree: opts.Tree, left: make(map[string]time.Time), root: &node{}, inodes: make(map[uint64]*inode),
+		values: make(map[string]json.RawMessage), committing: make(map[*node]bool), refused: make(map[*node]uint64), pushed: make(map[*node]bool), inFlight: make(map[string]bool), uploads: make(map[string]upload),
 		requests: make(chan *request), kicked: make(chan struct{}, 1), finished: make(chan struct{}),
 	}
-	b.sweeper.stacks = make(map[*inode]bool)
+	b.sweeper.stacks, b.sweeper.wake = make(map[*inode]bool), make(chan struct{}, 1)
 	b.journal = &journal{disk: d, boot: boot, snapshot: b.snapshot}
 	if err := b.recover(); err != nil {
 		return nil, fmt.Errorf("staged changes of %s: %w", key.Repo, err)

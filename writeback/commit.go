@@ -53,15 +53,16 @@ type Commit struct {
 // file is stored, and drops what the Hub has already.
 func (b *Branch) upload(ctx context.Context, x *batch) error {
 	var adds []*hub.Add
-	byPath := make(map[string]*item)
 	for _, it := range x.items {
 		if it.ino == nil || it.move != nil && len(it.move.Hash) == 64 {
 			continue
 		}
 		it.add = &hub.Add{Path: it.path, Content: it.contentSource(ctx)}
 		it.add.State.Multipart = b.multipart(it.path)
+		if _, err := b.opts.Hub.CheckReadme(ctx, b.key.Repo.Type, it.add); err != nil {
+			return err
+		}
 		adds = append(adds, it.add)
-		byPath[it.path] = it
 	}
 	if len(adds) > 0 {
 		revision, newPR := b.target()
@@ -193,11 +194,11 @@ func (x *batch) summary() string {
 func (x *batch) limit() (more bool) {
 	var ops []hub.Operation
 	byOp := make(map[hub.Operation]*item)
-	var first []*item // deletions cost nothing, and come first
+	keep := make(map[*item]bool)
 	for _, it := range x.items {
 		switch {
 		case it.ino == nil:
-			first = append(first, it)
+			keep[it] = it.inTheWay // the others go with the last part
 			continue
 		case it.add != nil:
 			byOp[it.add] = it
@@ -212,11 +213,6 @@ func (x *batch) limit() (more bool) {
 	if len(parts) < 2 {
 		return false
 	}
-	// Deletions go with the last part, so that a rename never shows less than before.
-	for _, it := range first {
-		it.release()
-	}
-	keep := make(map[*item]bool)
 	for _, op := range parts[0] {
 		keep[byOp[op]] = true
 	}

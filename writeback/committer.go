@@ -124,8 +124,9 @@ func (b *Branch) run(ctx context.Context) {
 		case err == nil:
 			backoff = minBackoff
 		case ctx.Err() == nil:
-			retry.in(backoff)
-			b.noteRetry(b.now().Add(backoff))
+			wait := max(backoff, retryAfter(err))
+			retry.in(wait)
+			b.noteRetry(b.now().Add(wait))
 			backoff = min(2*backoff, maxBackoff)
 		}
 	}
@@ -183,6 +184,15 @@ func (b *Branch) serve(ctx context.Context, r *request) {
 func helps(err error) bool {
 	return errors.Is(err, hub.ErrUnavailable) || errors.Is(err, hub.ErrRateLimited) || errors.Is(err, hub.ErrPreconditionFailed) ||
 		errors.Is(err, hub.ErrAmbiguousCommit) || errors.Is(err, hub.ErrProtocol)
+}
+
+// retryAfter is how long the Hub has asked to wait, or 0.
+func retryAfter(err error) time.Duration {
+	var e *hub.Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
 }
 
 // slotIn is how long an automatic commit has to wait for its turn in this hour.

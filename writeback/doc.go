@@ -50,7 +50,8 @@
 // systems and not on ext4; copying would cost the whole file.) A write to a layer that
 // is durable and was closed begins a new one, too: a crash of the machine then leaves the old
 // content or a torn file, never a mixture that looks whole. When nobody pins them any more, a
-// small layer is merged down into the one below.
+// small layer is merged down into the one below; of many, all but the uppermost are, as
+// that one may be written to all the time.
 //
 // # States of a path
 //
@@ -91,7 +92,12 @@
 // commit with a parent can land only while the parent is the head, so one whose fate isn't
 // known needs no guess: the next one with the same parent excludes it, or is excluded. A
 // pull request has no such guard, so one that may have been begun is searched for a
-// while before another is begun.
+// while before another is begun. What the Hub tells of the head may be late: a commit that
+// the branch has left a short while ago isn't shown again.
+//
+// A refusal that names paths makes those failed, and the round is made again without them
+// (with Options.Atomic nothing goes then, until they are changed); one that names none is
+// tried in halves. What says nothing about a path, the network or the rights, stops the push.
 //
 // A committed file stays an inode with Known, its hash, equal to Was, which is how it
 // counts as clean, until settle has shown the Hub's own entry in its place. Programs that
@@ -108,7 +114,7 @@
 //	                  about a second
 //
 // An error of fsync is kept: all later Flush and Fsync of the file fail, too, until
-// its content is replaced or committed. For the log a new one is written from memory.
+// its content is replaced, or it was committed and closed. For the log a new one is written from memory.
 //
 // # Ownership and locks
 //
@@ -145,9 +151,9 @@
 //	    left-over files are removed
 //	beginning a layer: its file first, then the log
 //	    as staging a file
-//	merging a layer down: bytes are copied down (and fsynced, if both were durable), then
-//	the log drops the upper one
-//	    both are there and show the same; it is done again some time
+//	merging layers down: bytes are copied down (and fsynced, if all were durable), then
+//	the log drops the upper ones
+//	    all are there and show the same; it is done again some time
 //	rewriting the log: journal.new is complete and fsynced before it is renamed
 //	    journal.new is removed; or it is the journal
 //

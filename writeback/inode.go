@@ -43,9 +43,7 @@ type inode struct {
 	wanted  bool         // a program has fsynced it, and a commit is due when it is closed
 	// nameless says that the log needn't know it any more: it has no name.
 	nameless bool
-	// stackedAt is the line of the log that knows the uppermost layer.
-	stackedAt int64
-	dropped   bool // the content is gone
+	dropped  bool // the content is gone
 }
 
 // record describes the inode for the log, with the extents that aren't there yet. It
@@ -138,7 +136,7 @@ func (ino *inode) top() (*layer, error) {
 		return nil, err
 	}
 	next.keep(ino.kept)
-	ino.stackedAt = ino.b.journal.last()
+	next.loggedAt = ino.b.journal.last()
 	ino.b.stacked(ino)
 	return next, nil
 }

@@ -26,7 +26,9 @@ type layer struct {
 	pending extents // written, and not in the log yet
 	deltas  int     // records of extents in the log
 	synced  bool
-	pins    atomic.Int32 // snapshots that read it; grows under the inode's mu
+	// loggedAt is the line of the log that was the last when it knew the layer.
+	loggedAt int64
+	pins     atomic.Int32 // snapshots that read it; grows under the inode's mu
 
 	disk disk
 	mu   sync.Mutex // guards what follows; held over opening

@@ -35,7 +35,13 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 
 // scriptRig is a rig without a background, so that its steps are always the same.
 func scriptRig(t *testing.T) *rig {
-	r := newRig(t, base)
+	t.Helper()
+	return scriptRigOf(t, base)
+}
+
+func scriptRigOf(t *testing.T, files map[string]string) *rig {
+	t.Helper()
+	r := newRig(t, files)
 	r.stop()
 	_ = r.group.Wait()
 	return r

@@ -22,19 +22,21 @@ type Result struct {
 }
 
 const (
-	pushRounds = 30               // how often a commit is put on top of others' before giving up for now
+	pushRounds = 30               // how often a commit is tried again, on top of others' say, before giving up for now
 	lateCommit = 90 * time.Second // how long a request to begin a pull request may take to land
 )
 
-// push commits what a selection has.
+// push commits what a selection has. Each path goes at most once: who is written to all
+// the time waits for the next push.
 func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error) {
-	limit, followed := 0, false
+	limit, tries, followed := 0, 0, false
 	b.mu.Lock()
 	clear(b.refused)
+	clear(b.pushed)
 	b.mu.Unlock()
-	for range pushRounds {
+	for tries < pushRounds {
 		b.trySettle(ctx)
-		if err := b.findSent(ctx); err != nil {
+		if err := b.findSent(ctx, &res); err != nil {
 			return res, err
 		}
 		if err := b.solveConflicts(ctx, sel); err != nil {
@@ -46,13 +48,13 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 		}
 		n := len(x.items)
 		if n == 0 {
+			b.putBack(x)
 			return res, nil
 		}
 		made, more, err := b.commit(ctx, x)
 		b.putBack(x)
 		if made != nil {
-			res.Commits = append(res.Commits, *made)
-			b.log.Info("committed", "repo", b.key.Repo, "commit", made.OID, "changes", made.Changes)
+			b.made(&res, *made)
 		}
 		switch {
 		case err == nil && !more && limit == 0:
@@ -62,8 +64,14 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 		case errors.Is(err, hub.ErrPreconditionFailed), errors.Is(err, hub.ErrEntryNotFound) && !followed:
 			// The branch has moved, or isn't what it was taken for.
 			followed = true
-			if err := b.follow(ctx); err != nil {
-				return res, err
+			tries++
+			if ferr := b.follow(ctx, &res); ferr != nil {
+				return res, ferr
+			}
+			if b.Tree() == x.tree { // what tells of the head is late
+				if err := b.pause(ctx, err); err != nil {
+					return res, err
+				}
 			}
 		case b.blame(x, err):
 			if b.opts.Atomic {
@@ -74,6 +82,7 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 		case splits(err) && n == 1:
 			b.fail(x.items, err)
 		case errors.Is(err, hub.ErrAmbiguousCommit) && ctx.Err() == nil:
+			tries++
 			if limit = n; n > 100 && !b.opts.Atomic {
 				limit = n / 2 // it may be too much for the time that the server takes
 			}
@@ -85,6 +94,15 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 		}
 	}
 	return res, fmt.Errorf("the branch moves faster than commits can be made: %w", hub.ErrPreconditionFailed)
+}
+
+// made notes a commit that is on the Hub.
+func (b *Branch) made(res *Result, c Commit) {
+	res.Commits = append(res.Commits, c)
+	b.mu.Lock()
+	b.lastCommit = &c
+	b.mu.Unlock()
+	b.log.Info("committed", "repo", b.key.Repo, "commit", c.OID, "changes", c.Changes)
 }
 
 // commit makes a commit of a batch; none if nothing in it differs from what the Hub has.
@@ -102,24 +120,45 @@ func (b *Branch) commit(ctx context.Context, x *batch) (made *Commit, more bool,
 	if len(x.items) == 0 {
 		return nil, false, nil
 	}
-	more = x.limit()
+	more = !b.opts.Atomic && x.limit()
 	made, err = b.send(ctx, x)
+	if err == nil {
+		b.mu.Lock()
+		for _, it := range x.items {
+			b.pushed[it.node] = true
+			if it.ino != nil {
+				it.ino.mu.Lock()
+				it.done()
+				it.ino.mu.Unlock()
+			}
+		}
+		b.mu.Unlock()
+	}
 	return made, more, err
 }
 
-// check refuses names that the Hub doesn't take, before anything is uploaded.
+// check refuses names that the Hub doesn't take, before anything is uploaded: all of them
+// in one error.
 func (x *batch) check() error {
+	var refused []error
 	for _, it := range x.items {
 		if it.ino == nil {
 			continue
 		}
-		if err := hub.ValidPath(it.path); err != nil {
-			return &hub.OperationError{Path: it.path, Err: err}
+		if err := validName(it.path); err != nil {
+			refused = append(refused, &hub.OperationError{Path: it.path, Err: err})
 		}
-		for part := range strings.SplitSeq(it.path, "/") {
-			if part == ".git" || part == ".cache" {
-				return &hub.OperationError{Path: it.path, Err: fmt.Errorf("the Hub doesn't take a folder or file named %s", part)}
-			}
+	}
+	return errors.Join(refused...)
+}
+
+func validName(path string) error {
+	if err := hub.ValidPath(path); err != nil {
+		return err
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if part == ".git" || part == ".cache" {
+			return fmt.Errorf("the Hub doesn't take a folder or file named %s", part)
 		}
 	}
 	return nil
@@ -145,14 +184,11 @@ func (b *Branch) dropUnchanged(x *batch) error {
 		if it.ino == nil {
 			return true
 		}
-		if it.move == nil {
-			ino, ver := it.ino, it.ver
-			c.lock(ino)
-			c.do(func() { ino.doneVer = ver })
-		}
 		if !it.was.same(it.now) {
 			return true
 		}
+		c.lock(it.ino)
+		c.do(it.done)
 		if !it.prefix {
 			c.know(it.ino, it.ver, it.now)
 			c.do(func() { b.unsettled = b.tree.Commit() })
@@ -163,10 +199,10 @@ func (b *Branch) dropUnchanged(x *batch) error {
 }
 
 // findSent finds out what became of commits whose answer was lost.
-func (b *Branch) findSent(ctx context.Context) error {
+func (b *Branch) findSent(ctx context.Context, res *Result) error {
 	for _, s := range b.sent() {
 		if s.NewPR {
-			if err := b.findPR(ctx, s); err != nil {
+			if err := b.findPR(ctx, s, res); err != nil {
 				return err
 			}
 			continue
@@ -189,14 +225,20 @@ func (b *Branch) findSent(ctx context.Context) error {
 			}
 			continue
 		}
-		return b.landed(s, head.Commit(), "", true)
+		// Shown at that commit, whatever came after it: what tells of the head may be late.
+		if err := b.landed(s, made.ID, "", true); err != nil {
+			return err
+		}
+		b.made(res, Commit{OID: made.ID, Time: made.Date, Changes: len(s.Items)})
+		return nil
 	}
 	return nil
 }
 
 // findPR looks for a pull request whose beginning wasn't answered. As nothing keeps it
 // from landing late, it counts as missing only after a while.
-func (b *Branch) findPR(ctx context.Context, s sentCommit) error {
+func (b *Branch) findPR(ctx context.Context, s sentCommit, res *Result) error {
+	began := b.now()
 	for {
 		refs, err := b.opts.Hub.Refs(ctx, b.key.Repo, true)
 		if err != nil {
@@ -207,11 +249,19 @@ func (b *Branch) findPR(ctx context.Context, s sentCommit) error {
 			if err != nil {
 				return err
 			}
-			if made != nil {
-				return b.landed(s, made.ID, ref.Ref, true)
+			if made == nil {
+				continue
 			}
+			if err := b.landed(s, made.ID, ref.Ref, true); err != nil {
+				return err
+			}
+			b.made(res, Commit{OID: made.ID, Time: made.Date, Changes: len(s.Items)})
+			return nil
 		}
 		late := time.Unix(s.Sent, 0).Add(lateCommit)
+		if l := began.Add(lateCommit); l.Before(late) {
+			late = l // the clock was set back since
+		}
 		if !b.now().Before(late) {
 			return b.forgetSent(s.Mark)
 		}
@@ -222,14 +272,17 @@ func (b *Branch) findPR(ctx context.Context, s sentCommit) error {
 }
 
 // follow moves to the commit that the branch is at now.
-func (b *Branch) follow(ctx context.Context) error {
-	if err := b.findSent(ctx); err != nil {
+func (b *Branch) follow(ctx context.Context, res *Result) error {
+	if err := b.findSent(ctx, res); err != nil {
 		return err
 	}
 	b.trySettle(ctx)
 	tree, err := b.opts.OpenTree(ctx, b.Revision(), "")
 	if err != nil {
 		return err
+	}
+	if b.isBehind(tree) {
+		return nil
 	}
 	if err := b.setTree(ctx, tree); err != nil {
 		return err
@@ -245,6 +298,16 @@ func splits(err error) bool {
 	return errors.Is(err, hub.ErrTooLarge) || errors.Is(err, hub.ErrUnprocessable) || errors.Is(err, hub.ErrBadRequest)
 }
 
+// passing says whether an error tells nothing about a path: it may be gone the next time.
+func passing(err error) bool {
+	for _, kind := range []error{hub.ErrUnavailable, hub.ErrRateLimited, hub.ErrUnauthorized, hub.ErrOffline, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
 // blame marks the paths that an error names as failed, and says whether there are any.
 func (b *Branch) blame(x *batch, err error) bool {
 	var guilty []*item
@@ -258,6 +321,9 @@ func (b *Branch) blame(x *batch, err error) bool {
 		}
 	}
 	for _, f := range hub.FailedPaths(err) {
+		if passing(f.Err) {
+			return false // of the base of an edit, say, that could not be fetched
+		}
 		add(f.Path, f.Err)
 	}
 	var invalid *hub.ValidationError
@@ -328,11 +394,7 @@ func (b *Branch) pause(ctx context.Context, why error) error {
 	if wait == 0 {
 		wait = 2 * time.Second
 	}
-	var e *hub.Error
-	if errors.As(why, &e) && e.RetryAfter > wait {
-		wait = e.RetryAfter
-	}
-	if err := sleep(ctx, wait); err != nil {
+	if err := sleep(ctx, max(wait, retryAfter(why))); err != nil {
 		return errors.Join(why, err)
 	}
 	return nil

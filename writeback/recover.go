@@ -158,7 +158,9 @@ func (b *Branch) begun(r *replayer, read *replay) error {
 		}
 		b.inodes[id] = ino
 		if len(ino.layers) > 1 {
-			ino.stackedAt = b.journal.seq
+			for _, l := range ino.layers {
+				l.loggedAt = b.journal.seq
+			}
 			b.stacked(ino)
 		}
 	}

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/hubfs/hubfs/blobcache"
@@ -9,12 +10,13 @@ import (
 
 // SetTree shows the changes on top of another commit of the branch, which others
 // have made; asked is when the Hub was asked for the branch's head: what it said
-// before our last commit is not taken. What others did to paths that are changed here
+// before our last commit is not taken, nor is a commit that the branch has left within the last two minutes. What others did to paths that are changed here
 // is found out now; see Options.OnConflict for what becomes of it. It asks for the
 // folders that have changes; on an error the tree stays what it was.
 func (b *Branch) SetTree(ctx context.Context, tree Tree, asked time.Time) error {
+	behind := b.isBehind(tree)
 	b.mu.Lock()
-	old := asked.Before(b.landedAt) || b.tree == tree
+	old := behind || asked.Before(b.landedAt) || b.tree == tree
 	if !old && b.unsettled != "" {
 		b.unsettled = tree.Commit() // which is that commit of ours, or comes after it
 	}
@@ -23,6 +25,26 @@ func (b *Branch) SetTree(ctx context.Context, tree Tree, asked time.Time) error 
 		return nil
 	}
 	return b.setTree(ctx, tree)
+}
+
+// staleFor is how long a commit that the branch was shown at before is taken for an answer
+// that is late, and not for a branch that was set back.
+const staleFor = 2 * time.Minute
+
+// isBehind says whether a tree is one that the branch has left a short while ago: the
+// Hub's servers don't all learn of a commit at the same time.
+func (b *Branch) isBehind(tree Tree) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	at, ok := b.left[tree.Commit()]
+	return ok && tree.Commit() != b.tree.Commit() && b.now().Sub(at) < staleFor
+}
+
+// leave notes that the branch isn't shown at a commit any more. It requires mu.
+func (b *Branch) leave(commit string) {
+	now := b.now()
+	maps.DeleteFunc(b.left, func(_ string, at time.Time) bool { return now.Sub(at) >= staleFor })
+	b.left[commit] = now
 }
 
 func (b *Branch) setTree(ctx context.Context, tree Tree) error {
@@ -68,6 +90,9 @@ func (b *Branch) trySetTree(tree Tree, lists map[string]*blobcache.Listing) (don
 	}
 	if err := r.commit(); err != nil {
 		return false, err
+	}
+	if old := b.tree.Commit(); old != tree.Commit() {
+		b.leave(old)
 	}
 	b.tree = tree
 	return true, nil

@@ -51,7 +51,7 @@ func (b *Branch) Status() Status {
 	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	s.RetryAt, s.NextCommit = b.retryAt, b.nextTick
+	s.RetryAt, s.NextCommit, s.LastCommit = b.retryAt, b.nextTick, b.lastCommit
 	if b.lastErr != nil {
 		s.Error = b.lastErr.Error()
 	}

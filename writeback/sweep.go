@@ -16,6 +16,7 @@ const sweepEvery = time.Second
 // them is durable.
 type sweeper struct {
 	created atomic.Uint64 // files made in data/
+	wake    chan struct{} // there is a high stack
 
 	dirMu  sync.Mutex // held for an fsync of data/
 	synced uint64     // how many of the created have a durable name
@@ -50,6 +51,9 @@ func (b *Branch) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-b.sweeper.wake:
+			b.mergeAll()
+			continue
 		}
 		if b.journal.grown() {
 			if err := b.compact(); err != nil {

@@ -39,11 +39,21 @@ type item struct {
 	content content
 	release func()
 	prefix  bool // content is less than what is staged
+	lines   bool // only whole lines of it are taken
+	// inTheWay is a deletion without which others of the batch can't be made.
+	inTheWay bool
 
 	add  *hub.Add
 	now  *Was    // what the Hub has there afterwards
 	was  *Was    // and before
 	move *Source // of a file that only got another name
+}
+
+// done notes that the Hub has what there was to commit of a file. It requires the inode's mu.
+func (it *item) done() {
+	if it.move == nil {
+		it.ino.doneVer = it.ver
+	}
 }
 
 // A batch is what goes into one commit.
@@ -59,8 +69,27 @@ func (x *batch) done() {
 }
 
 // take gathers what a selection has, at this instant: files go on being written to, and
-// the batch keeps what they hold now. At most limit items; 0 is all.
+// the batch keeps what they hold now. At most limit items; 0 is all. putBack ends it.
 func (b *Branch) take(ctx context.Context, sel selection, limit int) (*batch, error) {
+	x := b.takeNow(sel, limit)
+	for _, it := range x.items {
+		if !it.lines {
+			continue
+		}
+		size, err := it.content.wholeLines(ctx)
+		if err != nil {
+			b.putBack(x)
+			return nil, err
+		}
+		if it.prefix = size < it.content.size; it.prefix {
+			it.content.size, it.now = size, nil
+		}
+	}
+	x.keep(func(it *item) bool { return !it.lines || it.content.size > 0 })
+	return x, nil
+}
+
+func (b *Branch) takeNow(sel selection, limit int) *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := &selector{b: b, sel: sel, now: b.now(), busy: make(map[*node]bool)}
@@ -68,6 +97,9 @@ func (b *Branch) take(ctx context.Context, sel selection, limit int) (*batch, er
 		s.findBusy(b.root)
 	}
 	x := &batch{tree: b.tree}
+	if b.opts.Atomic && !sel.explicit && b.anyFailed() {
+		return x
+	}
 	var wanted []*node
 	b.root.all(func(path string, n *node) {
 		if s.selects(path, n) {
@@ -76,16 +108,9 @@ func (b *Branch) take(ctx context.Context, sel selection, limit int) (*batch, er
 	})
 	wanted = s.otherHalves(wanted)
 	for _, n := range append(wanted, s.folders(wanted)...) {
-		it, err := s.item(ctx, n)
-		if err != nil {
-			x.done()
-			return nil, err
-		}
-		if it != nil {
-			x.items = append(x.items, it)
-		}
+		x.items = append(x.items, s.item(n))
 	}
-	slices.SortFunc(x.items, func(p, q *item) int { return cmp.Compare(p.path, q.path) })
+	x.sort()
 	if limit > 0 && len(x.items) > limit {
 		for _, it := range x.items[limit:] {
 			it.release()
@@ -96,7 +121,40 @@ func (b *Branch) take(ctx context.Context, sel selection, limit int) (*batch, er
 		b.committing[it.node] = true
 		b.inFlight[it.path] = true
 	}
-	return x, nil
+	return x
+}
+
+// anyFailed says whether the Hub has refused a path that hasn't been changed since. It requires mu.
+func (b *Branch) anyFailed() bool {
+	found := false
+	b.root.all(func(_ string, n *node) {
+		found = found || n.changed() && n.fail != nil && n.failVer == n.ver() && n.fail.State == Failed
+	})
+	return found
+}
+
+// sort puts the items into the order in which they may be split: deletions last, so that a
+// rename never shows less than before, but for what is in the way of something new.
+func (x *batch) sort() {
+	above := make(map[string]bool)
+	for _, it := range x.items {
+		if it.ino != nil {
+			for dir, _ := split(it.path); dir != "" && !above[dir]; dir, _ = split(dir) {
+				above[dir] = true
+			}
+		}
+	}
+	rank := func(it *item) int {
+		switch {
+		case it.ino != nil:
+			return 1
+		case above[it.path]:
+			it.inTheWay = true
+			return 0
+		}
+		return 2
+	}
+	slices.SortFunc(x.items, func(p, q *item) int { return cmp.Or(cmp.Compare(rank(p), rank(q)), cmp.Compare(p.path, q.path)) })
 }
 
 // A selector decides what a commit takes. Branch.mu is held.
@@ -128,7 +186,7 @@ func (s *selector) isLog(n *node) bool {
 // selects says whether a change goes into the commit.
 func (s *selector) selects(path string, n *node) bool {
 	switch {
-	case !n.changed(), !below(path, s.sel.path), s.b.isLocalOnly(n), n.theirs != nil:
+	case !n.changed(), !below(path, s.sel.path), s.b.isLocalOnly(n), n.theirs != nil, s.b.pushed[n]:
 		return false
 	case n.fail != nil && n.failVer == n.ver() && (n.fail.State != Failed || !s.sel.explicit):
 		return false // nothing has changed since it was refused
@@ -184,7 +242,7 @@ func (s *selector) otherHalves(nodes []*node) []*node {
 		have[n] = true
 	}
 	s.b.root.all(func(_ string, n *node) {
-		if n.kind != kindFile || !n.changed() || n.theirs != nil || n.fail != nil || s.b.isLocalOnly(n) {
+		if n.kind != kindFile || !n.changed() || n.theirs != nil || n.fail != nil || s.b.isLocalOnly(n) || s.b.pushed[n] {
 			return
 		}
 		n.ino.mu.RLock()
@@ -238,12 +296,12 @@ func (s *selector) folders(nodes []*node) []*node {
 	return out
 }
 
-// item makes the item of a node; nil if there is nothing to commit yet.
-func (s *selector) item(ctx context.Context, n *node) (*item, error) {
+// item makes the item of a node.
+func (s *selector) item(n *node) *item {
 	it := &item{path: n.path(), node: n, was: n.was, release: func() {}}
 	if n.kind != kindFile {
 		it.folder = n.kind == kindGone && n.was != nil && n.was.Dir
-		return it, nil
+		return it
 	}
 	it.ino = n.ino
 	it.content, it.release = n.ino.snapshot()
@@ -253,21 +311,10 @@ func (s *selector) item(ctx context.Context, n *node) (*item, error) {
 	it.now = n.ino.known
 	if len(it.content.layers) == 0 && it.content.blob != nil {
 		it.move = &it.content.blob.source
-		return it, nil
+		return it
 	}
-	if (n.ino.writers > 0 && n.ino.dirty || n.ino.torn) && !s.sel.open && isText(it.path) {
-		size, err := it.content.wholeLines(ctx)
-		if err != nil || size == 0 {
-			it.release()
-			return nil, err
-		}
-		it.prefix = size < it.content.size
-		it.content.size = size
-		if it.prefix {
-			it.now = nil
-		}
-	}
-	return it, nil
+	it.lines = (n.ino.writers > 0 && n.ino.dirty || n.ino.torn) && !s.sel.open && isText(it.path)
+	return it
 }
 
 // wholeLines is the length of the content up to its last newline.
