@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -242,7 +243,7 @@ func (j *jobs) ended(e *job, result json.RawMessage, err error) {
 	switch {
 	case err == nil:
 		e.State, e.Result = JobDone, result
-	case context.Cause(e.ctx) == errCanceled, j.ctx.Err() != nil:
+	case errors.Is(context.Cause(e.ctx), errCanceled), j.ctx.Err() != nil:
 		e.State, e.Error = JobCanceled, errCanceled
 	default:
 		e.State, e.Error = JobFailed, AsError(err)
@@ -385,7 +386,7 @@ func runAsFuture(ctx context.Context, s *session, p *runAsFutureParams) (any, er
 			return nil, badParam("params", "is no object of parameters")
 		}
 	}
-	return s.jobs.submit(peerOf(ctx), m, params)
+	return s.jobs.submit(peerOf(ctx), m, params) //nolint:contextcheck // the job outlives the call
 }
 
 // errNoDaemon is what calls in the background are where the process ends with the call.
@@ -397,7 +398,7 @@ func (s *session) submit(ctx context.Context, m *Method, params map[string]json.
 	if s.jobs == nil {
 		return nil, errNoDaemon
 	}
-	job, err := s.jobs.submit(peerOf(ctx), m, params)
+	job, err := s.jobs.submit(peerOf(ctx), m, params) //nolint:contextcheck // the job outlives the call
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (s *Server) routeJobs(mux *http.ServeMux) {
 
 // background queues a call and answers with its job.
 func (s *Server) background(w http.ResponseWriter, r *http.Request, m *Method, params map[string]json.RawMessage) {
-	job, err := s.jobs.submit(peerOf(r.Context()), m, params)
+	job, err := s.jobs.submit(peerOf(r.Context()), m, params) //nolint:contextcheck // the job outlives the request
 	if err != nil {
 		s.fail(w, err)
 		return

@@ -75,7 +75,7 @@ func TestJobsThatEndBadly(t *testing.T) {
 	c, _ := start(t, upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/none") {
 			w.Header().Set("X-Error-Code", "RepoNotFound")
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 			return
 		}
 		began <- struct{}{}
@@ -271,7 +271,7 @@ func TestJobProgress(t *testing.T) {
 }
 
 // stream reads server-sent events: their names and data.
-func stream(t *testing.T, ctx context.Context, c *Client, path string) (next func() (name, data string, err error)) {
+func stream(ctx context.Context, t *testing.T, c *Client, path string) (next func() (name, data string, err error)) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+Host+path, nil)
 	if err != nil {
@@ -282,7 +282,7 @@ func stream(t *testing.T, ctx context.Context, c *Client, path string) (next fun
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { resp.Body.Close() })
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		b, _ := io.ReadAll(resp.Body)
 		t.Fatalf("%s: %d %s", path, resp.StatusCode, b)
 	}
@@ -316,7 +316,7 @@ func TestJobEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := stream(t, t.Context(), c, "/v1/jobs/"+job.ID+"/events")
+	next := stream(t.Context(), t, c, "/v1/jobs/"+job.ID+"/events")
 	name, data, err := next()
 	if err != nil || name != "progress" || !strings.Contains(data, `"method":"model_info"`) {
 		t.Errorf("%s %s, %v", name, data, err)
@@ -366,8 +366,8 @@ func TestMountEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	leaves, leave := context.WithCancel(t.Context())
-	other := stream(t, leaves, c, "/v1/events")
-	next := stream(t, t.Context(), c, "/v1/events")
+	other := stream(leaves, t, c, "/v1/events")
+	next := stream(t.Context(), t, c, "/v1/events")
 	for _, n := range []func() (string, string, error){other, next} {
 		if name, _, err := n(); name != "ready" {
 			t.Fatalf("%s, %v", name, err)
@@ -505,8 +505,8 @@ func TestCrowd(t *testing.T) {
 		wg.Go(func() {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			switch {
-			case i%10 == 0: // it leaves in the middle of the list
+			switch i % 10 {
+			case 0: // it leaves in the middle of the list
 				res, err := c.Call(ctx, "list_repo_files", params("repo_id", `"`+id+`"`))
 				if err != nil {
 					t.Error(err)
@@ -518,7 +518,7 @@ func TestCrowd(t *testing.T) {
 					}
 					break
 				}
-			case i%10 == 1: // it leaves before the answer
+			case 1: // it leaves before the answer
 				time.AfterFunc(time.Millisecond, cancel)
 				_, _ = c.Call(ctx, "list_models", nil)
 			default:

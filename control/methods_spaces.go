@@ -25,8 +25,6 @@ func runtimeOf(rt *hub.SpaceRuntime, err error) (any, error) {
 	return spaceRuntime(raw), nil
 }
 
-var variableShape = &shape{attrs: []attr{{name: "key"}, {name: "value"}, {name: "description"}, {name: "updated_at", wire: "updatedAt", as: date}}}
-
 // variablesOf is the dict of SpaceVariable, by key.
 func variablesOf(vars map[string]hub.SpaceVariable, err error) (any, error) {
 	if err != nil {

@@ -78,10 +78,11 @@ func orZero[T any](p *T) T {
 
 // SpaceVariable is a variable of a Space, or a secret, whose value nobody is told.
 type SpaceVariable struct {
-	Key         string    `json:"-"`
-	Value       string    `json:"value"`
-	Description string    `json:"description"`
-	UpdatedAt   time.Time `json:"updatedAt"`
+	Key         string          `json:"-"`
+	Value       string          `json:"value"`
+	Description string          `json:"description"`
+	UpdatedAt   time.Time       `json:"updatedAt"`
+	Raw         json.RawMessage `json:"-"` // all that the Hub said of it
 }
 
 // spaceRequest is a request about a Space.
@@ -171,12 +172,16 @@ func (c *Client) DeleteSpaceVariable(ctx context.Context, id, key string) (map[s
 }
 
 func (c *Client) spaceVariables(ctx context.Context, method, id, what string, body any) (map[string]SpaceVariable, error) {
-	var all map[string]SpaceVariable
-	if err := c.askSpace(ctx, method, id, what, body, &all); err != nil {
+	var wire map[string]json.RawMessage
+	if err := c.askSpace(ctx, method, id, what, body, &wire); err != nil {
 		return nil, err
 	}
-	for key, v := range all {
-		v.Key = key
+	all := make(map[string]SpaceVariable, len(wire))
+	for key, raw := range wire {
+		v := SpaceVariable{Key: key, Raw: raw}
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return nil, c.protocolError(&request{method: method, repo: Repo{Type: Space, ID: id}, path: below(what)}, "%v", err)
+		}
 		all[key] = v
 	}
 	return all, nil

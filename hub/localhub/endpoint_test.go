@@ -97,8 +97,7 @@ func TestEndpointLife(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 	ask(t, s, "GET", path, "hf_alice", "", 400)
-	s.Stop()
-	s.Start()
+	restart(s)
 	cl.pass(time.Hour)
 	wantState(t, s, "e", "paused")
 	post("resume")
@@ -164,7 +163,7 @@ func TestEndpointRefusals(t *testing.T) {
 	ask(t, s, "POST", p+"/e/resume", "hf_alice", "", 200)
 	cl.pass(startup)
 	resp, body := send(t, http.MethodPost, s.URL+p+"/e/resume", "", auth("hf_alice"))
-	if resp.StatusCode != 400 || !strings.Contains(body, "already running") {
+	if resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "already running") {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }

@@ -78,6 +78,14 @@ func ask(t *testing.T, s *hubtest.Server, method, path, token, body string, stat
 	return v
 }
 
+// restart ends the Hub and starts it again. No connection to the old one is kept, on which a request that
+// can't be repeated would fail.
+func restart(s *hubtest.Server) {
+	s.Stop()
+	http.DefaultClient.CloseIdleConnections()
+	s.Start()
+}
+
 // wantRuntime checks stage and hardware of a Space.
 func wantRuntime(t *testing.T, s *hubtest.Server, id, stage, current, requested string) map[string]any {
 	t.Helper()
@@ -137,8 +145,7 @@ func TestSpaceLife(t *testing.T) {
 	if rt := ask(t, s, "POST", "/api/spaces/"+id+"/pause", "hf_alice", "", 200); rt["stage"] != "PAUSED" {
 		t.Errorf("%v", rt)
 	}
-	s.Stop()
-	s.Start()
+	restart(s)
 	cl.pass(1000 * time.Hour)
 	wantRuntime(t, s, id, "PAUSED", "", "t4-medium")
 	ask(t, s, "POST", "/api/spaces/"+id+"/hardware", "hf_alice", `{"flavor":"cpu-basic"}`, 200)
@@ -173,8 +180,7 @@ func TestSpaceSettings(t *testing.T) {
 	if len(vars) != 2 || fmt.Sprint(vars["V"]) != "map[description:first updatedAt:2030-01-02T03:04:35.000Z value:1]" {
 		t.Errorf("%v", vars)
 	}
-	s.Stop()
-	s.Start()
+	restart(s)
 	if vars := ask(t, s, "DELETE", p+"/variables", "hf_alice", `{"key":"V"}`, 200); len(vars) != 1 {
 		t.Errorf("%v", vars)
 	}
@@ -306,7 +312,7 @@ func TestSpaceSettingsTogether(t *testing.T) {
 		wg.Go(func() {
 			resp, got := send(t, http.MethodPost, s.URL+"/api/spaces/alice/app/variables", fmt.Sprintf(`{"key":"K%d","value":"v"}`, i),
 				auth("hf_alice"), "Content-Type: application/json")
-			if resp.StatusCode != 200 {
+			if resp.StatusCode != http.StatusOK {
 				t.Errorf("%d %s", resp.StatusCode, got)
 			}
 		})
