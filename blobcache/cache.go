@@ -53,6 +53,7 @@ type Cache struct {
 	memory  *ristretto.Cache[string, any] // the fast path only: disk is the home
 	stats   counters
 	limiter limiter
+	pace    pace
 	refs    refMover
 	index   blobIndex
 

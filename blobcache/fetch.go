@@ -265,10 +265,15 @@ func (c *Cache) slot(ctx context.Context, ahead bool) (release func(), err error
 func (k *core) stream(ctx context.Context, file File, s span, sink func(b []byte, off int64) error) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	failures, mark := 0, s.off
+	failures, stalls, mark := 0, 0, s.off
 	for pos := s.off; ; {
-		body, err := k.openRange(ctx, file, span{pos, s.end})
+		body, err := k.openRange(ctx, file, span{pos, s.end}, stalls)
 		if err != nil {
+			if errors.Is(err, hub.ErrStalled) && stalls < maxStalls {
+				stalls++
+				k.c.stats.retries.Add(1)
+				continue
+			}
 			return k.closedError(ctx, err) // retried inside, as far as that helps
 		}
 		for pos < s.end && err == nil {
@@ -290,6 +295,11 @@ func (k *core) stream(ctx context.Context, file File, s span, sink func(b []byte
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = fmt.Errorf("the answer ended early: %w", hub.ErrUnavailable)
+		}
+		if errors.Is(err, hub.ErrStalled) && stalls < maxStalls {
+			stalls++
+			k.c.stats.retries.Add(1)
+			continue
 		}
 		if pos-mark >= fetchUnit {
 			failures, mark = 0, pos

@@ -19,8 +19,9 @@ type location struct {
 	errRepo   hub.Repo      // that it was tried with
 }
 
-// openRange opens a range of the content, at its address if that is known.
-func (k *core) openRange(ctx context.Context, file File, s span) (*hub.Content, error) {
+// openRange opens a range of the content, at its address if that is known. stalls is
+// how often it has stood still.
+func (k *core) openRange(ctx context.Context, file File, s span, stalls int) (*hub.Content, error) {
 	if k.c.offline {
 		return nil, hub.ErrOffline
 	}
@@ -33,7 +34,11 @@ func (k *core) openRange(ctx context.Context, file File, s span) (*hub.Content, 
 		}
 		var body *hub.Content
 		if resolved == nil {
-			body, err = k.c.hub.OpenLocation(ctx, at, r)
+			asked := time.Now()
+			body, err = k.c.hub.OpenLocation(k.c.pace.with(ctx, stalls, 0), at, r)
+			if err == nil {
+				k.c.pace.answered(time.Since(asked))
+			}
 			// An address may also have become wrong: of a repository that is gone, or
 			// that another reader could see.
 			if errors.Is(err, hub.ErrLocationExpired) && try < 3 || try == 0 &&
@@ -42,7 +47,8 @@ func (k *core) openRange(ctx context.Context, file File, s span) (*hub.Content, 
 				continue
 			}
 		} else {
-			body, err = k.c.hub.OpenFile(ctx, file.ref(), r)
+			// The Hub itself may take its time, and counts every request.
+			body, err = k.c.hub.OpenFile(k.c.pace.with(ctx, stalls, maxPatience), file.ref(), r)
 			resolved(body, err)
 		}
 		if err != nil {
@@ -121,7 +127,7 @@ func (k *core) resolved(ch chan struct{}, file File, body *hub.Content, err erro
 		if ttl > 0 {
 			k.c.memory.SetWithTTL(k.locationKey(), l.at, int64(len(l.at.URL)+300), ttl)
 		}
-	} else if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+	} else if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, hub.ErrStalled) {
 		l.err, l.errRepo = err, file.Repo
 	}
 	close(ch)

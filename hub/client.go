@@ -30,7 +30,8 @@ type Config struct {
 	Logger    *slog.Logger      // one line per request at debug level; nil is silent
 
 	// ProgressTimeout is how long an answer may stand still: no byte of a body,
-	// or no answer to a request that only reads. 0 is 20 s.
+	// or no answer to a request that only reads, of which the first try is given up
+	// after 5 s. 0 is 20 s.
 	ProgressTimeout time.Duration
 	// AnswerTimeout is how long a request that changes something may take until
 	// its answer begins. 0 is 5 minutes.

@@ -23,6 +23,9 @@ type retrier struct {
 const (
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 8 * time.Second
+	// firstAnswer is how long a request that only reads waits for its answer the first
+	// time: one that takes longer mostly never comes, and somebody is waiting.
+	firstAnswer = 5 * time.Second
 )
 
 // repeatableKey marks a request in its context as one that may be repeated
@@ -51,15 +54,20 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx := req.Context()
 	var told time.Duration // waited as told so far
+	_, impatient := patience(ctx)
 	for try := 0; ; {
-		resp, err := r.next.RoundTrip(req)
+		once := req
+		if try == 0 && !impatient {
+			once = req.WithContext(context.WithValue(ctx, answerKey{}, firstAnswer))
+		}
+		resp, err := r.next.RoundTrip(once)
 		var wait time.Duration
 		switch {
 		case err == nil && !retryStatus(resp.StatusCode), err != nil && !retryError(ctx, err):
 			return resp, err
 		case err == nil:
 			wait = toldWait(resp, time.Now())
-		case errors.Is(err, errStalled):
+		case errors.Is(err, ErrStalled):
 			try++ // it has cost a long time already
 		}
 		switch {
@@ -100,6 +108,9 @@ func retryError(ctx context.Context, err error) bool {
 	var body *bodyError // what was to be sent can't be read
 	var cert *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	if _, ok := patience(ctx); ok && errors.Is(err, ErrStalled) {
+		return false
+	}
 	return ctx.Err() == nil && !errors.As(err, &refused) && !errors.As(err, &body) && !errors.As(err, &cert) && !errors.As(err, &record) &&
 		!errors.Is(err, http.ErrSchemeMismatch)
 }

@@ -9,8 +9,27 @@ import (
 	"time"
 )
 
-// errStalled is a connection on which nothing moves.
-var errStalled = errors.New("nothing was received for too long")
+// ErrStalled is a connection on which nothing moves: the cause of an error of kind
+// [ErrUnavailable].
+var ErrStalled = errors.New("nothing was received for too long")
+
+// WithPatience lets requests that only read wait at most d for the next byte, where
+// that is less than Config.ProgressTimeout. One that stalls isn't repeated: it is for
+// the caller to try again, with more patience.
+func WithPatience(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, patienceKey{}, d)
+}
+
+type patienceKey struct{}
+
+// answerKey is for a bound of the time to the answer alone.
+type answerKey struct{}
+
+// patience is what WithPatience set, or false.
+func patience(ctx context.Context) (time.Duration, bool) {
+	d, ok := ctx.Value(patienceKey{}).(time.Duration)
+	return d, ok
+}
 
 // A watchdog ends requests that stand still, however long the whole takes: no
 // byte of a body sent or received for the progress timeout, or no answer within
@@ -23,12 +42,18 @@ type watchdog struct {
 }
 
 func (w *watchdog) RoundTrip(req *http.Request) (*http.Response, error) {
-	limit := w.answer
+	limit, progress := w.answer, w.progress
 	if readsOnly(req) {
-		limit = w.progress
+		if d, ok := patience(req.Context()); ok {
+			progress = min(progress, d)
+		}
+		limit = progress
+		if d, ok := req.Context().Value(answerKey{}).(time.Duration); ok {
+			limit = min(limit, d)
+		}
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(limit, func() { cancel(errStalled) })
+	timer := time.AfterFunc(limit, func() { cancel(ErrStalled) })
 	watched := req.WithContext(ctx)
 	var sending *sentBody
 	if req.Body != nil && req.Body != http.NoBody {
@@ -41,13 +66,13 @@ func (w *watchdog) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	timer.Stop()
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errStalled) {
-			err = errStalled
+		if errors.Is(context.Cause(ctx), ErrStalled) {
+			err = ErrStalled
 		}
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &watchedBody{resp.Body, ctx, cancel, timer, w.progress}
+	resp.Body = &watchedBody{resp.Body, ctx, cancel, timer, progress}
 	return resp, nil
 }
 
@@ -64,8 +89,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	b.timer.Reset(b.limit)
 	n, err := b.body.Read(p)
 	b.timer.Stop()
-	if err != nil && err != io.EOF && errors.Is(context.Cause(b.ctx), errStalled) {
-		err = errStalled
+	if err != nil && err != io.EOF && errors.Is(context.Cause(b.ctx), ErrStalled) {
+		err = ErrStalled
 	}
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -217,4 +218,40 @@ func eightReaders(t *testing.T) []row {
 		{"the first of eight readers to end, over the last", median(spread), "x", "", "fairness: 1 is equal"},
 		{"bytes fetched over bytes needed, eight readers", median(fetched), "x", "<= 1.05", ""},
 	}
+}
+
+// underFaults reads a cold file while one answer in twenty goes wrong, in one of six
+// ways each, against a network without faults.
+func underFaults(t *testing.T) []row {
+	const size = 512 << 20
+	u := newUser(t)
+	original := dense(t, size)
+	u.addLFS("big.bin", original)
+	bad := link
+	bad.Faults = make(map[localhub.Fault]float64)
+	for _, f := range []localhub.Fault{
+		localhub.FaultReset, localhub.FaultTruncate, localhub.FaultStall, localhub.FaultStatus429, localhub.FaultStatus503, localhub.FaultExpireURL,
+	} {
+		bad.Faults[f] = 0.05
+	}
+	cold := func(network localhub.Network) float64 {
+		u.srv.Hub.SetNetwork(localhub.Network{})
+		u.forget()
+		dir := u.mount(repoID)
+		defer u.umount(dir)
+		u.srv.Hub.SetNetwork(network)
+		start := time.Now()
+		out, err := exec.CommandContext(t.Context(), "cmp", filepath.Join(dir, "big.bin"), original).CombinedOutput()
+		took := time.Since(start).Seconds()
+		if err != nil {
+			t.Fatalf("cmp: %v: %s", err, out)
+		}
+		return took
+	}
+	seed := uint64(0)
+	versus := ratio(
+		func() float64 { seed++; bad.Seed = int64(seed); return cold(bad) },
+		func() float64 { return cold(link) })
+	u.srv.Hub.SetNetwork(localhub.Network{})
+	return []row{{"cold sequential read with faults over one without", versus, "x", "<= 2", "of the time; 512 MiB, six kinds at 5% each"}}
 }
