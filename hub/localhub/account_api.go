@@ -1,6 +1,7 @@
 package localhub
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -77,22 +78,42 @@ func (c *call) counts(namespace string, into map[string]any) {
 	}
 }
 
+// discussionsBy counts the pull requests that a user has opened where everybody can
+// see it.
+func (h *Hub) discussionsBy(u *userRec) int {
+	n := 0
+	for _, typ := range repoTypes {
+		for _, r := range h.st.reposOf(typ) {
+			for _, pr := range r.PRs {
+				if !r.Private && strings.EqualFold(pr.Author, u.Name) {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 func (c *call) userOverview() error {
 	if _, err := c.query(); err != nil {
 		return err
 	}
-	u := c.h.st.user(c.segs[0])
-	if u == nil {
-		return noSuchUser(oneLine(c.segs[0]))
+	u, err := c.theUser()
+	if err != nil {
+		return err
 	}
 	orgs := []map[string]any{}
 	for _, o := range c.h.st.orgsOf(u.Name) {
 		orgs = append(orgs, map[string]any{"id": o.ID, "name": o.Name, "fullname": fullname(o.Fullname, o.Name), "avatarUrl": ""})
 	}
-	out := map[string]any{
-		"_id": u.ID, "user": u.Name, "fullname": fullname(u.Fullname, u.Name), "avatarUrl": "", "type": "user", "isPro": u.Pro,
-		"isHf": false, "isFollowing": false, "createdAt": date(u.Created), "orgs": orgs,
-		"numDiscussions": 0, "numPapers": 0, "numUpvotes": 0, "numLikes": 0, "numFollowing": 0, "numFollowers": 0,
+	out := c.person(u)
+	maps.Copy(out, map[string]any{
+		"isHf": false, "createdAt": date(u.Created), "orgs": orgs, "numDiscussions": c.h.discussionsBy(u), "numPapers": c.h.papersBy(u),
+		"numUpvotes": c.h.upvotesOf(u.Name), "numLikes": len(c.h.publicLikes(u)),
+		"numFollowing": len(c.h.followedUsers(u)), "numFollowers": len(c.h.st.followers(u.Name)),
+	})
+	if u.Details != "" {
+		out["details"] = u.Details
 	}
 	c.counts(u.Name, out)
 	return c.json(out)
@@ -117,7 +138,11 @@ func (c *call) orgOverview() error {
 	}
 	out := map[string]any{
 		"_id": o.ID, "name": o.Name, "fullname": fullname(o.Fullname, o.Name), "avatarUrl": "", "type": "org", "isVerified": false,
-		"isFollowing": false, "createdAt": date(o.Created), "numUsers": len(o.Members), "numFollowers": 0, "numPapers": 0,
+		"isFollowing": !c.anonymous() && c.h.st.follows(c.user.Name, o.Name), "createdAt": date(o.Created),
+		"numUsers": len(o.Members), "numFollowers": len(c.h.st.followers(o.Name)), "numPapers": 0,
+	}
+	if o.Details != "" {
+		out["details"] = o.Details
 	}
 	c.counts(o.Name, out)
 	return c.json(out)
@@ -145,10 +170,9 @@ func (c *call) orgMembers() error {
 	}
 	list := []map[string]any{}
 	for _, u := range members {
-		list = append(list, map[string]any{
-			"_id": u.ID, "user": u.Name, "fullname": fullname(u.Fullname, u.Name), "avatarUrl": "", "isPro": u.Pro, "type": "user",
-			"isFollowing": false, "role": o.Members[strings.ToLower(u.Name)],
-		})
+		p := c.person(u)
+		p["role"] = o.Members[strings.ToLower(u.Name)]
+		list = append(list, p)
 	}
 	return c.json(list)
 }

@@ -37,6 +37,7 @@ type User struct {
 	Tokens   []Token
 	Fullname string
 	Email    string
+	Details  string // what they say about themselves
 	Pro      bool
 	// NoBilling says that nobody pays: what costs money is refused.
 	NoBilling bool
@@ -46,6 +47,7 @@ type User struct {
 type Org struct {
 	Name     string
 	Fullname string
+	Details  string // what it says about itself
 	// NoBilling says that nobody pays: what costs money is refused.
 	NoBilling bool
 }
@@ -90,6 +92,9 @@ func (h *Hub) putAccount(u User) error {
 	}
 	if u.Email != "" {
 		rec.Email = u.Email
+	}
+	if u.Details != "" {
+		rec.Details = u.Details
 	}
 	rec.Pro = rec.Pro || u.Pro
 	rec.NoBilling = u.NoBilling

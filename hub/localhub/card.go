@@ -126,7 +126,7 @@ func (c card) list(key string) []string {
 
 // tags are what repositories can be filtered by: those of the card, and its other
 // attributes with a prefix that says which.
-func (c card) tags(r *repoRec) []string {
+func (c card) tags(r *repoRec, f *facts) []string {
 	tags := []string{}
 	add := func(prefix string, values ...string) {
 		for _, v := range values {
@@ -137,14 +137,17 @@ func (c card) tags(r *repoRec) []string {
 	}
 	switch r.Type {
 	case Model:
-		add("", c.list("library_name")...)
+		add("", f.library)
 		add("", c.list("tags")...)
-		add("", c.list("pipeline_tag")...)
+		add("", f.pipelineTag)
 		add("", c.list("language")...)
 		add("dataset:", c.list("datasets")...)
 		add("base_model:", c.list("base_model")...)
+		if relation := c.relation(f); relation != "" {
+			add("base_model:"+relation+":", c.list("base_model")...)
+		}
 	case Dataset:
-		for _, k := range []string{"task_categories", "task_ids", "language", "multilinguality", "size_categories", "language_creators", "annotations_creators", "source_datasets"} {
+		for _, k := range datasetTagKeys {
 			add(k+":", c.list(k)...)
 		}
 		add("", c.list("tags")...)
@@ -156,3 +159,31 @@ func (c card) tags(r *repoRec) []string {
 	add("", "region:us")
 	return tags
 }
+
+// datasetTagKeys are the attributes of a dataset's card that are tags.
+var datasetTagKeys = []string{
+	"task_categories", "task_ids", "language", "multilinguality", "size_categories", "language_creators", "annotations_creators",
+	"source_datasets", "benchmark",
+}
+
+// relation is what a model is to those that it was made from: "adapter", "merge",
+// "quantized" or "finetune"; "" without such.
+func (c card) relation(f *facts) string {
+	bases := c.list("base_model")
+	if len(bases) == 0 {
+		return ""
+	}
+	switch relation, _ := c.data["base_model_relation"].(string); {
+	case slices.Contains(baseRelations, relation):
+		return relation
+	case f.library == "peft":
+		return "adapter"
+	case f.gguf != nil:
+		return "quantized"
+	case len(bases) > 1:
+		return "merge"
+	}
+	return "finetune"
+}
+
+var baseRelations = []string{"adapter", "finetune", "merge", "quantized"}

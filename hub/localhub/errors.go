@@ -83,3 +83,9 @@ func revisionNotFound(rev string) *Error {
 func entryNotFound(format string, args ...any) *Error {
 	return &Error{Status: http.StatusNotFound, Code: codeEntryNotFound, Message: fmt.Sprintf(format, args...)}
 }
+
+// isRefusal tells if an error is the Hub's answer, not a failure of its own.
+func isRefusal(err error) bool {
+	var e *Error
+	return errors.As(err, &e)
+}

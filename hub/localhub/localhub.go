@@ -63,6 +63,7 @@ type Hub struct {
 	signer     signer
 	network    *network
 	traffic    traffic
+	known      factsCache
 	contentURL atomic.Pointer[url.URL] // nil: the API serves content
 
 	api     map[string]http.Handler // by class

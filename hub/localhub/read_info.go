@@ -78,22 +78,21 @@ func (c *call) repoInfo() error {
 			return err
 		}
 	}
-	info, err := c.repo.info(commit)
+	facts, err := c.h.facts(c.repo, commit)
 	if err != nil {
 		return err
 	}
-	if c.repo.Type == Space && wants(expand, "runtime") {
-		if info["runtime"], err = c.h.runtime(c.repo); err != nil {
-			return err
-		}
+	f := &found{c.repo, commit, facts}
+	info := c.h.info(f)
+	names := expand
+	if len(expand) == 0 {
+		names = []string{"siblings", "usedStorage", "runtime", "host", "spaces"}
 	}
-	if wants(expand, "siblings") {
-		if info["siblings"], err = c.repo.siblings(commit, blobs); err != nil {
-			return err
-		}
+	if err := c.fill(info, f, names...); err != nil {
+		return err
 	}
-	if wants(expand, "usedStorage") {
-		if info["usedStorage"], err = c.repo.size(commit); err != nil {
+	if blobs {
+		if info["siblings"], err = c.repo.siblings(commit, true); err != nil {
 			return err
 		}
 	}
@@ -101,11 +100,6 @@ func (c *call) repoInfo() error {
 		info["securityRepoStatus"] = map[string]any{"scansDone": true, "filesWithIssues": []any{}}
 	}
 	return c.json(onlyKeys(info, expand))
-}
-
-// wants tells if an attribute is asked for: all are if none is named.
-func wants(expand []string, key string) bool {
-	return len(expand) == 0 || slices.Contains(expand, key)
 }
 
 func onlyKeys(info map[string]any, expand []string) map[string]any {
@@ -119,53 +113,6 @@ func onlyKeys(info map[string]any, expand []string) map[string]any {
 		}
 	}
 	return out
-}
-
-// info is what there is to say about a repository but for its files.
-func (r *repo) info(commit *gitstore.Commit) (map[string]any, error) {
-	card, err := r.card(commit)
-	if err != nil {
-		return nil, err
-	}
-	gated := any(false)
-	if r.Gated != "" {
-		gated = r.Gated
-	}
-	info := map[string]any{
-		"_id": r.UID, "id": r.ID, "author": r.owner(), "sha": commit.OID.String(), "lastModified": date(commit.Date),
-		"createdAt": date(r.Created), "private": r.Private, "disabled": r.Disabled, "likes": 0,
-		"tags": card.tags(r.repoRec), "trendingScore": 0, "xetEnabled": false,
-	}
-	if card.data != nil {
-		info["cardData"] = card.data
-	}
-	if r.Type != Space {
-		info["gated"], info["downloads"], info["downloadsAllTime"] = gated, 0, 0
-	}
-	switch r.Type {
-	case Model:
-		info["modelId"] = r.ID
-		info["spaces"] = []string{}
-		for _, k := range []string{"pipeline_tag", "library_name", "mask_token"} {
-			if s, ok := card.data[k].(string); ok {
-				info[k] = s
-			}
-		}
-		if v, ok := card.data["model-index"]; ok {
-			info["model-index"] = v
-		}
-	case Dataset:
-		if s, ok := card.data["paperswithcode_id"].(string); ok {
-			info["paperswithcode_id"] = s
-		}
-	case Space:
-		info["gated"] = gated
-		info["sdk"] = r.SDK
-		ns, name := splitID(strings.ToLower(r.ID))
-		info["subdomain"] = strings.NewReplacer(".", "-", "_", "-").Replace(ns + "-" + name)
-		info["models"], info["datasets"] = card.list("models"), card.list("datasets")
-	}
-	return info, nil
 }
 
 // siblings lists all files of a commit.

@@ -56,6 +56,9 @@ var apiVerbs = map[string]verb{
 	"restart":      {postOnly(ofSpace((*call).restartSpace)), 0, 0},
 	"storage":      {methods{http.MethodPost: ofSpace((*call).requestStorage), http.MethodDelete: ofSpace((*call).deleteStorage)}, 0, 0},
 
+	"like":   {methods{http.MethodPost: (*call).like, http.MethodDelete: (*call).unlike}, 0, 0},
+	"likers": {getOnly((*call).likers), 0, 0},
+
 	"xet-read-token":  {getOnly((*call).noXet), 1, -1},
 	"xet-write-token": {getOnly((*call).noXet), 1, -1},
 }
@@ -79,6 +82,11 @@ var fixed = map[string]methods{
 	"api/models":        getOnly(func(c *call) error { return c.listRepos(Model) }),
 	"api/datasets":      getOnly(func(c *call) error { return c.listRepos(Dataset) }),
 	"api/spaces":        getOnly(func(c *call) error { return c.listRepos(Space) }),
+
+	"api/models-tags-by-type":   getOnly(func(c *call) error { return c.tagsByType(Model) }),
+	"api/datasets-tags-by-type": getOnly(func(c *call) error { return c.tagsByType(Dataset) }),
+	"api/collections":           {http.MethodGet: (*call).listCollections, http.MethodPost: (*call).createCollection},
+	"api/papers/search":         getOnly((*call).searchPapers),
 }
 
 func noRoute() *Error {
@@ -117,6 +125,13 @@ func (c *call) route() error {
 		if typ := repoTypes[segs[2]]; typ != "" {
 			return c.repoRoute(typ, segs[3:], map[string]verb{"": {getOnly((*call).resolveFile), 2, -1}}, nil)
 		}
+	case "collections":
+		return c.collectionRoute(segs[2:])
+	case "papers":
+		if id, err := url.PathUnescape(segs[2]); err == nil && len(segs) == 3 {
+			c.segs = []string{id}
+			return c.do(getOnly((*call).paper))
+		}
 	case "users", "organizations":
 		if len(segs) == 4 {
 			name, err := url.PathUnescape(segs[2])
@@ -131,9 +146,15 @@ func (c *call) route() error {
 
 // accountRoutes are the routes below /api/users/{u} and /api/organizations/{o}.
 var accountRoutes = map[string]methods{
-	"users/overview":         getOnly((*call).userOverview),
-	"organizations/overview": getOnly((*call).orgOverview),
-	"organizations/members":  getOnly((*call).orgMembers),
+	"users/overview":          getOnly((*call).userOverview),
+	"users/likes":             getOnly((*call).userLikes),
+	"users/followers":         getOnly((*call).userFollowers),
+	"users/following":         getOnly((*call).userFollowing),
+	"users/follow":            {http.MethodPost: (*call).follow, http.MethodDelete: (*call).unfollow},
+	"organizations/overview":  getOnly((*call).orgOverview),
+	"organizations/members":   getOnly((*call).orgMembers),
+	"organizations/followers": getOnly((*call).orgFollowers),
+	"organizations/follow":    {http.MethodPost: (*call).follow, http.MethodDelete: (*call).unfollow},
 }
 
 // repoRoute runs a route below a repository. bare handles the repository itself.

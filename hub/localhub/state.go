@@ -31,6 +31,7 @@ type state struct {
 	byUID     map[string]*repoRec
 	endpoints map[string]*endpointRec
 	renames   map[repoKey]string // old name to uid
+	social    social
 
 	// write keeps writers apart, from the check of what is there to the change of
 	// the maps. It comes before mu.
@@ -50,6 +51,7 @@ type userRec struct {
 	Name      string    `json:"name"`
 	Fullname  string    `json:"fullname,omitempty"`
 	Email     string    `json:"email,omitempty"`
+	Details   string    `json:"details,omitempty"`
 	Pro       bool      `json:"pro,omitempty"`
 	NoBilling bool      `json:"noBilling,omitempty"`
 	Created   time.Time `json:"created"`
@@ -59,6 +61,7 @@ type orgRec struct {
 	ID        string            `json:"id"`
 	Name      string            `json:"name"`
 	Fullname  string            `json:"fullname,omitempty"`
+	Details   string            `json:"details,omitempty"`
 	Created   time.Time         `json:"created"`
 	NoBilling bool              `json:"noBilling,omitempty"`
 	Members   map[string]string `json:"members,omitempty"` // role by user name in lower case
@@ -82,8 +85,11 @@ type repoRec struct {
 	SDK      string    `json:"sdk,omitempty"`
 	Created  time.Time `json:"created"`
 	Granted  []string  `json:"granted,omitempty"` // users with access although gated
-	PRs      []prRec   `json:"prs,omitempty"`
-	Space    *spaceRec `json:"space,omitempty"`
+	// Downloads are those that SetDownloads told of: nothing is counted.
+	Downloads    int64     `json:"downloads,omitempty"`
+	DownloadsAll int64     `json:"downloadsAll,omitempty"`
+	PRs          []prRec   `json:"prs,omitempty"`
+	Space        *spaceRec `json:"space,omitempty"`
 }
 
 // prRec is a pull request. Its commits are on refs/pr/<Num>.
@@ -135,6 +141,7 @@ func openState(root string, noSync bool) (*state, error) {
 	s := &state{
 		db: db, users: map[string]*userRec{}, orgs: map[string]*orgRec{}, tokens: map[string]*tokenRec{},
 		repos: map[repoKey]*repoRec{}, byUID: map[string]*repoRec{}, renames: map[repoKey]string{}, endpoints: map[string]*endpointRec{},
+		social: newSocial(),
 	}
 	if err := s.load(); err != nil {
 		db.Close()
@@ -174,6 +181,7 @@ func (s *state) load() error {
 				typ, id, _ := strings.Cut(k, "/")
 				s.renames[repoKey{typ, id}] = *uid
 			}),
+			s.social.load(tx),
 		} {
 			if err != nil {
 				return err

@@ -127,10 +127,11 @@ func (s *state) dropRepo(uid string) error {
 		for k, _ := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, _ = c.Next() {
 			err = errors.Join(err, c.Delete())
 		}
-		return err
+		return errors.Join(err, s.dropLikes(tx, uid))
 	}, func() {
 		delete(s.repos, r.key())
 		delete(s.byUID, uid)
+		delete(s.social.likes, uid)
 		for _, k := range old {
 			delete(s.renames, k)
 		}
