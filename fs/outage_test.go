@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hubfs/hubfs/blobcache"
 	"github.com/hubfs/hubfs/hub/hubtest"
 	"github.com/hubfs/hubfs/hub/localhub"
 )
@@ -25,7 +26,7 @@ import (
 // also with --offline.
 func TestOutage(t *testing.T) {
 	s := hubtest.New(t)
-	head := create(t, s, "model", "alice/m", map[string]string{"f": "read", "d/g": "read too", "never": "unread"})
+	head := create(t, s, "model", "alice/m", map[string]string{"f": "read", "d/g": "read too", "never": strings.Repeat("unread", blobcache.PackFile)})
 	create(t, s, "dataset", "alice/d", map[string]string{"f": "data"})
 	cache := filepath.Join(t.TempDir(), "hub")
 	config := func(offline bool) func(*daemonConfig) {
@@ -109,7 +110,7 @@ func TestOutage(t *testing.T) {
 // is known.
 func TestTokenExpires(t *testing.T) {
 	s := hubtest.New(t)
-	create(t, s, "model", "alice/m", map[string]string{"f": "read", "never": "unread"})
+	create(t, s, "model", "alice/m", map[string]string{"f": "read", "never": strings.Repeat("unread", blobcache.PackFile)})
 	if err := s.Hub.AddToken("alice", localhub.Token{Value: "hf_short", Name: "short"}); err != nil {
 		t.Fatal(err)
 	}

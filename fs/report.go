@@ -50,7 +50,8 @@ func (m *Mount) failAt(op, path string, err error) syscall.Errno {
 // isAnswer says whether a program is answered what is so: nothing has failed.
 func isAnswer(no syscall.Errno) bool {
 	switch no {
-	case syscall.ENOENT, syscall.EEXIST, syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY, syscall.EINVAL, syscall.ENAMETOOLONG, syscall.ESTALE, syscall.EBADF:
+	case syscall.ENOENT, syscall.EEXIST, syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY, syscall.EINVAL, syscall.ENAMETOOLONG, syscall.ESTALE, syscall.EBADF,
+		syscall.EPERM, syscall.EROFS, syscall.EILSEQ, syscall.EFBIG:
 		return true
 	}
 	return false

@@ -239,3 +239,5 @@ func readHub(s *hubtest.Server, repo, rev, path string) (string, error) {
 	_, err := s.Client().Download(context.Background(), hub.FileRef{Repo: hub.Repo{Type: hub.Model, ID: repo}, Revision: rev, Path: path}, &b)
 	return b.String(), err
 }
+
+func repoOf(id string) hub.Repo { return hub.Repo{Type: hub.Model, ID: id} }
