@@ -31,7 +31,7 @@ type Config struct {
 
 	// ProgressTimeout is how long an answer may stand still: no byte of a body,
 	// or no answer to a request that only reads, of which the first try is given up
-	// after 5 s. 0 is 20 s.
+	// after 10 s. 0 is 20 s.
 	ProgressTimeout time.Duration
 	// AnswerTimeout is how long a request that changes something may take until
 	// its answer begins. 0 is 5 minutes.

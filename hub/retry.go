@@ -25,7 +25,7 @@ const (
 	maxBackoff   = 8 * time.Second
 	// firstAnswer is how long a request that only reads waits for its answer the first
 	// time: one that takes longer mostly never comes, and somebody is waiting.
-	firstAnswer = 5 * time.Second
+	firstAnswer = 10 * time.Second
 )
 
 // repeatableKey marks a request in its context as one that may be repeated

@@ -247,7 +247,7 @@ func (s stalled) Read(p []byte) (int, error) {
 func (stalled) Close() error { return nil }
 
 func TestStall(t *testing.T) {
-	// No answer: three tries, the first of 5 s and two of 20 s, as each has cost so much.
+	// No answer: three tries, the first of 10 s and two of 20 s, as each has cost so much.
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		c := fake(t, nil, func(cfg *Config) {
@@ -260,7 +260,7 @@ func TestStall(t *testing.T) {
 		start := time.Now()
 		_, err := c.WhoAmI(t.Context())
 		wantKind(t, err, ErrUnavailable)
-		if d := time.Since(start); sent != 3 || d < 45*time.Second || d > time.Minute {
+		if d := time.Since(start); sent != 3 || d < 50*time.Second || d > 65*time.Second {
 			t.Errorf("%d requests in %s: %v", sent, d, err)
 		}
 	})
