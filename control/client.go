@@ -23,6 +23,7 @@ import (
 // Failed calls give an [Error].
 type Client struct {
 	dir  string
+	sync bool // of a sync, not a mount
 	http *http.Client
 }
 
@@ -259,6 +260,8 @@ func (c *Client) unreachable(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case c.sync && c.syncUnreachable(err) != nil:
+		return c.syncUnreachable(err)
 	case errors.Is(err, iofs.ErrNotExist):
 		return &Error{Status: http.StatusNotFound, Kind: KindNotRunning, cause: err,
 			Message: fmt.Sprintf("no mount of hubfs at %s; start one with: hubfs mount SOURCE %s", c.dir, c.dir)}

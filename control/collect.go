@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hubfs/hubfs/syncer"
 )
 
 // statusTimeout is how long a daemon may take to tell its state: it keeps it at hand.
@@ -66,17 +68,23 @@ func Collect(ctx context.Context) (*Status, error) {
 		}
 		all.Mounts = append(all.Mounts, m)
 	}
+	slices.SortFunc(all.Syncs, func(a, b syncer.Status) int { return strings.Compare(a.Folder, b.Folder) })
 	slices.SortFunc(all.Mounts, func(a, b MountStatus) int { return strings.Compare(a.Dir, b.Dir) })
 	return all, nil
 }
 
-// StatusOf is the state of the one mount that path lies in.
+// StatusOf is the state of the one mount that path lies in, else of the sync.
 func StatusOf(ctx context.Context, path string) (*Status, error) {
+	newClient := NewClient
 	dir, _, err := FindMount(path)
 	if err != nil {
-		return nil, err
+		folder, syncErr := FindSync(path)
+		if syncErr != nil {
+			return nil, err
+		}
+		dir, newClient = folder, NewSyncClient
 	}
-	c, err := NewClient(dir)
+	c, err := newClient(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +100,7 @@ func StatusOf(ctx context.Context, path string) (*Status, error) {
 // merge makes one status of those of several daemons. Their quota is one budget: who heard of it last
 // knows best, which in one window is who knows of the least.
 func merge(all []*Status) *Status {
-	out := &Status{Mounts: []MountStatus{}, Syncs: []any{}, Quota: map[string]QuotaStatus{}}
+	out := &Status{Mounts: []MountStatus{}, Syncs: []syncer.Status{}, Quota: map[string]QuotaStatus{}}
 	for _, st := range all {
 		out.Mounts = append(out.Mounts, st.Mounts...)
 		out.Syncs = append(out.Syncs, st.Syncs...)

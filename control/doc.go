@@ -29,6 +29,13 @@
 // listings and of help: a new method is a new row. A row's parameters are the fields of a struct, so
 // that what is documented, what is checked and what the handler reads can't differ.
 //
+// The daemon of "hubfs sync" has a socket, too, found by its folder ([FindSync]). Instead of refresh, wait,
+// unmount and events it has
+//
+//	POST /v1/flush           push the folder now: [SyncRequest]
+//	POST /v1/trigger         push it soon
+//	POST /v1/stop            push it a last time and end
+//
 // A list is answered as one JSON array, written as elements come. If it breaks in the middle, the
 // array stays open, so that nobody takes it for whole, and the trailer [ErrorTrailer] says why.
 //

@@ -4,6 +4,9 @@ import "github.com/hubfs/hubfs/hub"
 
 // table has every method, sorted by name. The handlers are in methods_*.go, by the API's own groups.
 var table = []Method{
+	value("CommitScheduler.push_to_hub", "CommitInfo", "Push the folder that hubfs sync pushes now, and give the commit; null if nothing has changed.", schedulerPush),
+	value("CommitScheduler.stop", "None", "Push the folder a last time and end its hubfs sync.", schedulerStop),
+	value("CommitScheduler.trigger", "None", "Have the folder that hubfs sync pushes pushed soon.", schedulerTrigger),
 	value("add_space_secret", "None", "Set a secret of a Space, which restarts with it; nobody is shown it again.", addSpaceSecret),
 	value("add_space_variable", "dict[str, SpaceVariable]", "Set a variable of a Space, which restarts with it, and give all.", addSpaceVariable),
 	value("auth_check", "None", "Check that a repository may be read; the error says why not.", authCheck),

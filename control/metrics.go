@@ -24,12 +24,17 @@ type collector struct {
 	evicted, open, memory                  *prometheus.Desc
 	branches, branchErrors                 *prometheus.Desc
 	changes, staged, oldest, uploads       *prometheus.Desc
+	syncPending, syncFailed, syncFailing   *prometheus.Desc
+	syncLast                               *prometheus.Desc
 }
 
 func newCollector(opts ServerOptions) *collector {
 	labels := prometheus.Labels{}
 	if opts.Mount != nil {
 		labels["dir"] = opts.Mount.Dir()
+	}
+	if opts.Sync != nil {
+		labels["folder"] = opts.Sync.Status().Folder
 	}
 	d := func(name, help string, variable ...string) *prometheus.Desc {
 		return prometheus.NewDesc("hubfs_"+name, help, variable, labels)
@@ -64,6 +69,10 @@ func newCollector(opts ServerOptions) *collector {
 		staged:       d("staged_bytes", "Content that isn't committed."),
 		oldest:       d("oldest_change_seconds", "Age of the oldest change that waits for a commit; 0 if none does."),
 		uploads:      d("uploads", "Files that are being uploaded."),
+		syncPending:  d("sync_pending_files", "Files that differ from what was committed, as of the last look."),
+		syncFailed:   d("sync_failed_files", "Files that the Hub refused."),
+		syncFailing:  d("sync_failing", "1 if the last push ended early."),
+		syncLast:     d("sync_last_commit_seconds", "When the last commit was made, in Unix time."),
 	}
 }
 
@@ -122,6 +131,19 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		}
 		gauge(c.branches, int64(len(branches)))
 		gauge(c.branchErrors, int64(failing))
+	}
+	if c.opts.Sync != nil {
+		s := c.opts.Sync.Status()
+		gauge(c.syncPending, int64(s.Pending))
+		gauge(c.syncFailed, int64(s.Failed))
+		failing := int64(0)
+		if s.Error != "" {
+			failing = 1
+		}
+		gauge(c.syncFailing, failing)
+		if s.LastCommit != nil {
+			gauge(c.syncLast, s.LastCommit.Time.Unix())
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hubfs/hubfs/blobcache"
 	"github.com/hubfs/hubfs/fs"
+	"github.com/hubfs/hubfs/syncer"
 )
 
 // maxBody bounds the parameters of a call.
@@ -64,6 +65,8 @@ type ServerOptions struct {
 	Mount mount
 	// Writing says that the mount takes changes; the rest is read-only.
 	Writing *Writing
+	// Sync is what status, flush, trigger and stop are about in the daemon of a sync, which has no Mount.
+	Sync folderSync
 	// User tells whose token the daemon has, "" while that isn't known.
 	User func() string
 	// Cache is the blob cache that status and metrics tell about.
@@ -170,17 +173,26 @@ func (l peerListener) Accept() (net.Conn, error) {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/methods", s.methods)
+	mux.HandleFunc("POST /v1/api/{method}", s.call)
+	mux.Handle("GET /v1/metrics", s.metrics())
+	s.routeJobs(mux)
+	if s.opts.Sync != nil {
+		s.routeSync(mux)
+	} else {
+		s.routeMount(mux)
+	}
+	return s.guard(mux)
+}
+
+// routeMount is what the daemon of a mount answers.
+func (s *Server) routeMount(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/refresh", s.refresh)
 	mux.HandleFunc("POST /v1/wait", s.wait)
 	mux.HandleFunc("POST /v1/flush", s.flush)
 	mux.HandleFunc("POST /v1/discard", s.discard)
 	mux.HandleFunc("GET /v1/changes", s.changes)
 	mux.HandleFunc("POST /v1/unmount", s.unmount)
-	mux.HandleFunc("GET /v1/methods", s.methods)
-	mux.HandleFunc("POST /v1/api/{method}", s.call)
-	mux.Handle("GET /v1/metrics", s.metrics())
-	s.routeJobs(mux)
-	return s.guard(mux)
 }
 
 func (s *Server) metrics() http.Handler {
@@ -211,9 +223,12 @@ func (s *Server) guard(next http.Handler) http.Handler {
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	st := Status{Mounts: []MountStatus{}, Syncs: []any{}, Quota: map[string]QuotaStatus{}}
+	st := Status{Mounts: []MountStatus{}, Syncs: []syncer.Status{}, Quota: map[string]QuotaStatus{}}
 	if s.opts.Mount != nil {
 		st.Mounts = append(st.Mounts, s.mountStatus())
+	}
+	if s.opts.Sync != nil {
+		st.Syncs = append(st.Syncs, s.opts.Sync.Status())
 	}
 	if s.opts.Cache != nil {
 		st.Cache = CacheStatus{Dir: s.opts.API.CacheDir, Stats: s.opts.Cache.Stats()}

@@ -6,6 +6,7 @@ import (
 	"github.com/hubfs/hubfs/blobcache"
 	"github.com/hubfs/hubfs/fs"
 	"github.com/hubfs/hubfs/hub"
+	"github.com/hubfs/hubfs/syncer"
 )
 
 // Host is the Host header of every request to the socket; another is refused.
@@ -43,7 +44,7 @@ type ParamInfo struct {
 // Status is the answer of GET /v1/status, and of several daemons merged what "hubfs status" prints.
 type Status struct {
 	Mounts []MountStatus          `json:"mounts"`
-	Syncs  []any                  `json:"syncs"` // folders that are pushed; none can be yet
+	Syncs  []syncer.Status        `json:"syncs"` // folders that are pushed
 	Cache  CacheStatus            `json:"cache"`
 	Quota  map[string]QuotaStatus `json:"quota"` // by class of request: api, resolvers, pages
 }

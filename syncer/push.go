@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// summary is the first line of every commit's message, as the official client's scheduler has it.
-	summary = "Scheduled Commit"
+	// Summary is the first line of every commit's message, as the official client's scheduler has it.
+	Summary = "Scheduled Commit"
 	// maxFiles bounds a commit, besides the Hub's limits: it is what may be too much for a server in its time.
 	maxFiles = 25_000
 	minFiles = 100 // what a commit that isn't answered in time is cut down to
@@ -342,7 +342,7 @@ func (p *push) commit(ctx context.Context, items []*item) error {
 		return err
 	}
 	info, err := s.o.Hub.CreateCommit(ctx, s.o.Repo, s.o.Revision, hub.CommitInput{
-		Summary: summary, ParentCommit: head, Mark: sent.Mark, Operations: ops,
+		Summary: Summary, ParentCommit: head, Mark: sent.Mark, Operations: ops,
 		UploadOptions: hub.UploadOptions{Progress: s.noteProgress, Checkpoint: s.checkpoint},
 	})
 	if err != nil {
@@ -390,7 +390,7 @@ func (p *push) settle(ctx context.Context) (head string, err error) {
 		}
 		if made != nil {
 			s.log.Info("a commit that wasn't answered has landed", "commit", made.ID)
-			return head, p.landed(sent, &Commit{OID: made.ID, Time: s.now(), Files: len(sent.Files)})
+			return head, p.landed(sent, &Commit{OID: made.ID, URL: s.o.Endpoint + "/" + s.o.Repo.String() + "/commit/" + made.ID, Time: s.now(), Files: len(sent.Files)})
 		}
 		if err := s.forget(sent.Mark); err != nil {
 			return "", err

@@ -40,6 +40,9 @@ type Status struct {
 	Total    int64 `json:"total,omitempty"`
 }
 
+// RepoID is the repository that is pushed to.
+func (st *Status) RepoID() hub.Repo { return hub.Repo{Type: st.Type, ID: st.Repo} }
+
 // Status tells how it goes.
 func (s *Syncer) Status() Status {
 	s.mu.Lock()

@@ -34,8 +34,12 @@ type Syncer struct {
 
 	kicked  chan struct{} // one push is wanted by nobody who waits
 	wanted  chan *request
+	asked   chan struct{} // closed when Stop was called
+	askStop sync.Once
 	running chan struct{} // closed when Run has begun
 	ended   chan struct{} // closed when Run has returned
+	lastRes Result        // of Run, readable when ended is closed, as is lastErr
+	lastErr error
 
 	mu     sync.Mutex // guards all below
 	status Status
@@ -61,7 +65,7 @@ func Open(o Options) (*Syncer, error) {
 	}
 	s := &Syncer{
 		o: o, log: o.Logger, store: st, limit: maxFiles, minPause: minPause, maxPause: maxPause, now: time.Now,
-		kicked: make(chan struct{}, 1), wanted: make(chan *request), running: make(chan struct{}), ended: make(chan struct{}),
+		kicked: make(chan struct{}, 1), wanted: make(chan *request), asked: make(chan struct{}), running: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.status = s.firstStatus()
 	s.noteState()
@@ -81,12 +85,21 @@ func Temporary(err error) bool {
 		errors.Is(err, hub.ErrAmbiguousCommit) || errors.Is(err, hub.ErrProtocol)
 }
 
-// Run pushes at once and then every Options.Every, and when it is asked to, until ctx ends. It pushes once
-// more then, for at most Options.StopTimeout, which a push that is under way has, too; the result and the
+// Run pushes at once and then every Options.Every, and when it is asked to, until ctx ends or Stop is
+// called. It pushes once more then, for at most Options.StopTimeout, which a push that is under way has, too; the result and the
 // error are those of that last one. It is called once.
 func (s *Syncer) Run(ctx context.Context) (Result, error) {
 	close(s.running)
 	defer close(s.ended)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-s.asked:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
 	// A push isn't broken off when ctx ends: it has the time of the last one to end by itself.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -104,7 +117,19 @@ func (s *Syncer) Run(ctx context.Context) (Result, error) {
 	defer stopWatch()
 
 	s.loop(ctx, work)
-	return s.lastPush(work)
+	s.lastRes, s.lastErr = s.lastPush(work)
+	return s.lastRes, s.lastErr
+}
+
+// Stop has Run push a last time and return, and gives what came of that. ctx bounds the wait only.
+func (s *Syncer) Stop(ctx context.Context) (Result, error) {
+	s.askStop.Do(func() { close(s.asked) })
+	select {
+	case <-s.ended:
+		return s.lastRes, s.lastErr
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
 }
 
 // loop pushes until ctx ends; work is what pushes run on.
