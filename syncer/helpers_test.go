@@ -81,7 +81,7 @@ func (b *bench) run(s *Syncer) *runner {
 	r := &runner{Syncer: s, b: b, stop: stop, end: make(chan struct{})}
 	go func() {
 		defer close(r.end)
-		r.res, r.err = s.Run(ctx)
+		r.res, r.err = s.Run(ctx, context.Background())
 	}()
 	b.Cleanup(func() { _, _ = r.stopped() })
 	return r

@@ -216,6 +216,11 @@ func TestRefused(t *testing.T) {
 	if len(res.Failed) != 1 || res.Failed[0].Path != "README.md" || res.Failed[0].Message == "" {
 		t.Fatalf("%+v", res.Failed)
 	}
+	b.write("x/.cache/y", "no")
+	if res = r.flush(0); len(res.Failed) != 2 {
+		t.Errorf("%+v", res)
+	}
+	b.ok(os.Remove(filepath.Join(b.folder, "x/.cache/y"))) // what isn't there can't fail
 	b.write("README.md", "---\nlicense: mit\n---\n")
 	res = r.flush(1)
 	if len(res.Failed) != 0 || r.Status().Failed != 0 {

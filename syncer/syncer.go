@@ -86,9 +86,10 @@ func Temporary(err error) bool {
 }
 
 // Run pushes at once and then every Options.Every, and when it is asked to, until ctx ends or Stop is
-// called. It pushes once more then, for at most Options.StopTimeout, which a push that is under way has, too; the result and the
-// error are those of that last one. It is called once.
-func (s *Syncer) Run(ctx context.Context) (Result, error) {
+// called. It pushes once more then, for at most Options.StopTimeout, which a push that is under way has,
+// too; the result and the error are those of that last one. The end of work breaks any push off; it should
+// outlive ctx. Run is called once.
+func (s *Syncer) Run(ctx, work context.Context) (Result, error) {
 	close(s.running)
 	defer close(s.ended)
 	ctx, stop := context.WithCancel(ctx)
@@ -100,8 +101,7 @@ func (s *Syncer) Run(ctx context.Context) (Result, error) {
 		case <-ctx.Done():
 		}
 	}()
-	// A push isn't broken off when ctx ends: it has the time of the last one to end by itself.
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	work, cancel := context.WithCancel(work)
 	defer cancel()
 	stopTimer := make(chan struct{})
 	defer close(stopTimer)

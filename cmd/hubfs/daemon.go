@@ -39,8 +39,8 @@ type readiness struct {
 
 // startDaemon runs this command again in the background, and returns when the daemon has said that it
 // serves, or that it can't. A daemon that dies before is an error with the end of its log.
-func startDaemon(c *cli.Context, p *mountPlan) error {
-	log, err := openLog(p.logFile)
+func startDaemon(c *cli.Context, logFile string) error {
+	log, err := openLog(logFile)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func startDaemon(c *cli.Context, p *mountPlan) error {
 	if err := cmd.Wait(); err != nil {
 		state = err.Error()
 	}
-	return fmt.Errorf("the daemon ended before it served (%s): %s; its log is %s", state, lastLine(log, logStart), p.logFile)
+	return fmt.Errorf("the daemon ended before it served (%s): %s; its log is %s", state, lastLine(log, logStart), logFile)
 }
 
 // reportReady says that the mount serves: to the command that started us, or on stdout.

@@ -18,7 +18,7 @@ import (
 func flushCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "flush",
-		Usage:     "commit now what is staged at or below PATH",
+		Usage:     "commit now what is staged at or below PATH, or push the folder of a sync",
 		ArgsUsage: "PATH",
 		Description: "Returns when the Hub has accepted it, and prints each commit. Files that are open for writing are left\n" +
 			"out, but for logs. Paths that the Hub refuses are listed with its message, the rest is committed, and\n" +
@@ -38,6 +38,9 @@ func flushCommand() *cli.Command {
 			}
 			path := c.Args().First()
 			client, rel, err := clientOf(path)
+			if folder, syncErr := control.FindSync(path); err != nil && path != "" && syncErr == nil {
+				return flushSync(c, folder)
+			}
 			if err != nil {
 				return err
 			}

@@ -82,7 +82,7 @@ func runMount(c *cli.Context) error {
 		return report(err)
 	}
 	if !c.Bool("foreground") && !isDaemon() {
-		return startDaemon(c, plan)
+		return startDaemon(c, plan.logFile)
 	}
 	return report(serveMount(c, plan))
 }

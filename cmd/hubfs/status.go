@@ -19,9 +19,9 @@ import (
 func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "status",
-		Usage:       "show mounts, branches, cache and quota",
+		Usage:       "show mounts, branches, syncs, cache and quota",
 		ArgsUsage:   "[DIR]",
-		Description: "Of the mount that DIR lies in, or of all mounts of this user.",
+		Description: "Of the mount or the sync that DIR lies in, or of all of this user.",
 		Flags:       []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := needArgs(c, 0, 1); err != nil {
@@ -46,6 +46,12 @@ func statusCommand() *cli.Command {
 }
 
 func printStatus(w io.Writer, st *control.Status) error {
+	if err := printSyncs(w, st.Syncs); err != nil {
+		return err
+	}
+	if len(st.Mounts) == 0 && len(st.Syncs) > 0 {
+		return printTable(w, quotaRows(st.Quota))
+	}
 	if len(st.Mounts) == 0 {
 		fmt.Fprintln(w, "nothing is mounted; hubfs mount --help tells how")
 		return nil
