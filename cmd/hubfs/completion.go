@@ -246,6 +246,7 @@ complete -o default -o nospace -F _hubfs_complete hubfs
 		fi
 	done
 	if (( ! $#open && ! $#whole )); then
+		compset -P '*='
 		_files
 		return
 	fi
@@ -259,7 +260,10 @@ compdef _hubfs hubfs
 	set -l words (commandline -opc) (commandline -ct)
 	set -l found ($words[1] ` + completeCommand + ` fish $words 2>/dev/null)
 	if test (count $found) -eq 0
-		__fish_complete_path (commandline -ct)
+		set -l parts (string match -r '^(.*=|)(.*)$' -- (commandline -ct))
+		for file in (__fish_complete_path "$parts[3]")
+			printf '%s%s\n' "$parts[2]" $file
+		end
 	else
 		printf '%s\n' $found
 	end

@@ -120,8 +120,9 @@ func TestCompletionInFish(t *testing.T) {
 		complete -C 'hubfs api repo_info repo_type=d'
 		complete -C 'hubfs api repo_info rep'
 		complete -C 'hubfs mount some'
+		complete -C 'hubfs api upload_file path_or_fileobj=some'
 	`)
-	want := []string{"create_repo\tCreate an empty repository.", "repo_type=dataset", "repo_id=\tnamespace/name", "repo_type=\ttype of the repository", "some-file"}
+	want := []string{"create_repo\tCreate an empty repository.", "repo_type=dataset", "repo_id=\tnamespace/name", "repo_type=\ttype of the repository", "some-file", "path_or_fileobj=some-file"}
 	if got := strings.Split(strings.TrimSpace(out), "\n"); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -145,9 +146,11 @@ func TestCompletionInZsh(t *testing.T) {
 		seen 'GOT:api repo_info repo_id=x:' && print name
 		zpty -w shell $'hubfs mount some\t'
 		seen 'GOT:mount some-file:' && print file
+		zpty -w shell $'hubfs api upload_file path_or_fileobj=some\t'
+		seen 'GOT:api upload_file path_or_fileobj=some-file:' && print value
 		zpty -d shell
 	`)
-	if out != "method\nchoice\nname\nfile\n" {
+	if out != "method\nchoice\nname\nfile\nvalue\n" {
 		t.Errorf("%s", out)
 	}
 }
