@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -86,7 +87,8 @@ type Server struct {
 	streams  chan struct{} // a slot each stream of events
 	jobs     *jobs
 	watch    *watcher      // nil without a mount
-	ending   chan struct{} // closed when Close begins
+	ending   chan struct{} // closed when Close begins, by end
+	end      sync.Once
 	done     chan struct{} // closed when Serve has returned
 	stopping stopping
 }
@@ -139,7 +141,7 @@ func Serve(l *net.UnixListener, opts ServerOptions) *Server {
 // Close removes the socket, lets calls and jobs in flight end until ctx does, then breaks them off. Jobs that
 // wait are canceled, and event streams end.
 func (s *Server) Close(ctx context.Context) error {
-	close(s.ending)
+	s.end.Do(func() { close(s.ending) })
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, s.http.Close())

@@ -18,10 +18,11 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	c, err := hub.New(hub.Config{
-		Endpoint:    env.Endpoint,
-		Token:       hub.EnvTokenSource(os.Getenv, env),
-		Offline:     env.Offline,
-		LibraryName: "mytool", LibraryVersion: "1.0",
+		Endpoint:           env.Endpoint,
+		InferenceEndpoints: env.InferenceEndpoints,
+		Token:              hub.EnvTokenSource(os.Getenv, env),
+		Offline:            env.Offline,
+		LibraryName:        "mytool", LibraryVersion: "1.0",
 	})
 	if err != nil {
 		log.Fatal(err)

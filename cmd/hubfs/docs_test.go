@@ -144,6 +144,18 @@ func TestSocketExamples(t *testing.T) {
 	}
 }
 
+// TestGoExample builds docs/go.md as a program of somebody else's, which imports package hub alone.
+func TestGoExample(t *testing.T) {
+	_, run := docShell(t)
+	program := blocks(t, "go.md")["go"][0]
+	if strings.Count(program, "github.com/hubfs/hubfs/") != 1 {
+		t.Error("the program imports more than package hub")
+	}
+	if out := run(goProgram(t, program)); out != ".gitattributes 1519\nconfig.json 2\nnot found: 404\ntiny running\n" {
+		t.Errorf("%s", out)
+	}
+}
+
 // goProgram builds an example as a module of its own, which has this one's dependencies.
 func goProgram(t *testing.T, source string) (binary string) {
 	t.Helper()
