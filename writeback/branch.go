@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -74,7 +75,7 @@ type Options struct {
 	// says it now. Needed with Hub.
 	OpenTree func(ctx context.Context, revision, commit string) (Tree, error)
 	// Keep puts committed content into the cache, where Blob finds it. It is called
-	// for one file at a time; src is valid until it returns.
+	// for several files at a time; src is valid until it returns.
 	Keep func(ctx context.Context, f blobcache.File, src io.ReaderAt) error
 	// Moved is told when the branch is shown at another commit, without a call of
 	// SetTree; Changed, which paths look different because a conflict was solved.
@@ -138,7 +139,10 @@ type Branch struct {
 
 	requests chan *request
 	kicked   chan struct{}
-	finished chan struct{} // closed when the committer has ended
+	// largeClosed has a word for the committer when a large file was closed.
+	largeClosed chan struct{}
+	ahead       *ahead        // the committer's own; nil: none
+	finished    chan struct{} // closed when the committer has ended
 }
 
 // Open opens the changes of a key, and takes over what a mount before has left.
@@ -183,20 +187,39 @@ func openLocked(ctx context.Context, dir string, key Key, opts Options) (*Branch
 	return b, nil
 }
 
-// writeKey notes whose folder this is; the name of the folder doesn't tell.
+// writeKey notes whose folder this is; the name of the folder doesn't tell. Its name is
+// durable afterwards, also that of the folder.
 func writeKey(dir string, key Key) error {
 	name := filepath.Join(dir, "key.json")
-	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	data, err := json.Marshal(keyFile{key, string(key.Repo.Type), key.Repo.ID})
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(name+".new", append(data, '\n'), 0o600); err != nil {
+	data = append(data, '\n')
+	switch had, err := os.ReadFile(name); {
+	case err == nil && bytes.Equal(had, data):
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	return os.Rename(name+".new", name)
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	for range 3 { // the journal's folder, that of all journals, and the state directory
+		if err := (osDisk{dir}).SyncDir("open", "."); err != nil {
+			return err
+		}
+		dir = filepath.Dir(dir)
+	}
+	return nil
 }
 
 // openDisk opens a journal on a disk whose lock is held.
@@ -206,7 +229,7 @@ func openDisk(ctx context.Context, d disk, boot string, x *index, key Key, opts 
 		disk: d, index: x, attrs: &attrStore{index: x, recent: make(map[string]*attr)},
 		tree: opts.Tree, left: make(map[string]time.Time), root: &node{}, inodes: make(map[uint64]*inode),
 		values: make(map[string]json.RawMessage), committing: make(map[*node]bool), refused: make(map[*node]uint64), pushed: make(map[*node]bool), inFlight: make(map[string]bool), uploads: make(map[string]upload),
-		requests: make(chan *request), kicked: make(chan struct{}, 1), finished: make(chan struct{}),
+		requests: make(chan *request), kicked: make(chan struct{}, 1), largeClosed: make(chan struct{}, 1), finished: make(chan struct{}),
 	}
 	b.sweeper.stacks, b.sweeper.wake = make(map[*inode]bool), make(chan struct{}, 1)
 	b.journal = &journal{disk: d, boot: boot, snapshot: b.snapshot}

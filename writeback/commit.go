@@ -52,7 +52,7 @@ type Commit struct {
 // upload has everything that is stored apart from the commit uploaded, learns how each
 // file is stored, and drops what the Hub has already.
 func (b *Branch) upload(ctx context.Context, x *batch) error {
-	var adds []*hub.Add
+	var adds, unknown []*hub.Add
 	for _, it := range x.items {
 		if it.ino == nil || it.move != nil && len(it.move.Hash) == 64 {
 			continue
@@ -63,6 +63,9 @@ func (b *Branch) upload(ctx context.Context, x *batch) error {
 			return err
 		}
 		adds = append(adds, it.add)
+		if it.now == nil {
+			unknown = append(unknown, it.add)
+		}
 	}
 	if len(adds) > 0 {
 		revision, newPR := b.target()
@@ -71,7 +74,7 @@ func (b *Branch) upload(ctx context.Context, x *batch) error {
 		if err := b.opts.Hub.PreuploadLFSFiles(ctx, b.key.Repo, revision, adds, opts); err != nil {
 			return err
 		}
-		b.noteUploads(adds, start)
+		b.noteUploads(unknown, start) // the Hub has the others
 	}
 	for _, it := range x.items {
 		if err := it.identify(ctx); err != nil {

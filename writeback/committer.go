@@ -109,6 +109,13 @@ func (b *Branch) run(ctx context.Context) {
 	defer retry.stop()
 	defer fsynced.stop()
 	b.noteTick()
+	early, earlyDone := newAlarm(aheadAfter), make(chan struct{}, 1)
+	defer early.stop()
+	defer func() {
+		if b.ahead != nil {
+			b.ahead.cancel()
+		}
+	}()
 	if len(b.sent()) > 0 || b.anyClean() {
 		retry.in(0) // finish what the process before has begun
 	}
@@ -149,6 +156,24 @@ func (b *Branch) run(ctx context.Context) {
 				auto(selection{})
 			} else {
 				auto(selection{wanted: true})
+			}
+		case <-b.largeClosed:
+			early.soon(aheadAfter)
+		case <-earlyDone:
+			if b.ahead != nil && b.ahead.ended() {
+				b.ahead = nil
+			}
+			early.soon(0)
+		case <-early.c():
+			early.off()
+			if b.ahead != nil {
+				continue // its end lets us look again
+			}
+			it, wait := b.nextAhead()
+			if it != nil {
+				b.ahead = b.beginAhead(ctx, it, earlyDone)
+			} else if wait > 0 {
+				early.soon(wait)
 			}
 		case <-b.kicked:
 			fsynced.soon(fsyncDelay)

@@ -99,6 +99,10 @@
 // (with Options.Atomic nothing goes then, until they are changed); one that names none is
 // tried in halves. What says nothing about a path, the network or the rights, stops the push.
 //
+// Between pushes the committer uploads large files that were closed a moment ago, one at
+// a time, so that a commit has less to wait for. Its hash is then Known. A push that takes
+// the file waits for the upload, any other ends it.
+//
 // A committed file stays an inode with Known, its hash, equal to Was, which is how it
 // counts as clean, until settle has shown the Hub's own entry in its place. Programs that
 // have it open keep its layers, and a write stages it again with them.

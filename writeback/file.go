@@ -132,8 +132,11 @@ func (f *File) close() error {
 			n.parent.active = b.now()
 		}
 	}
-	if ino.writers == 0 && ino.isWanted() {
-		b.kick()
+	if f.writable && ino.writers == 0 {
+		if ino.isWanted() {
+			b.kick()
+		}
+		b.noteClosed(ino)
 	}
 	if ino.handles > 0 {
 		return err
@@ -148,6 +151,21 @@ func (f *File) close() error {
 		b.release(ino)
 	}
 	return err
+}
+
+// noteClosed notes that nobody writes to a file any more.
+func (b *Branch) noteClosed(ino *inode) {
+	ino.mu.Lock()
+	ino.closedAt = b.now()
+	large := ino.size >= aheadSize && ino.known == nil
+	ino.mu.Unlock()
+	if !large {
+		return
+	}
+	select {
+	case b.largeClosed <- struct{}{}:
+	default:
+	}
 }
 
 func (ino *inode) isWanted() bool {

@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 var (
@@ -22,12 +24,19 @@ var (
 // An index keeps what outlives a commit, and may be lost. A nil index keeps nothing.
 type index struct{ db *bbolt.DB }
 
-// openIndex opens the index of a journal's folder. One that is damaged is put aside.
+// openIndex opens the index of a journal's folder. One that is damaged is put aside; where
+// there can be none, on a full disk say, it goes without.
 func openIndex(dir string, logger *slog.Logger) (*index, error) {
 	name := filepath.Join(dir, "index.db")
 	x, err := tryIndex(name)
-	if err == nil || errors.Is(err, os.ErrPermission) {
+	var failed *os.PathError
+	var no syscall.Errno
+	switch {
+	case err == nil || errors.Is(err, os.ErrPermission):
 		return x, err
+	case errors.As(err, &failed), errors.As(err, &no), errors.Is(err, bbolterrors.ErrTimeout):
+		logger.Warn("modes and times of files that are committed aren't kept", "index", name, "error", err)
+		return nil, nil
 	}
 	aside := filepath.Join(dir, asideDir, fmt.Sprintf("index.db.%d", time.Now().Unix()))
 	logger.Warn("the index of staged changes is damaged; a new one is begun", "index", name, "kept", aside, "error", err)

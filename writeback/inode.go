@@ -26,21 +26,23 @@ type inode struct {
 
 	logged bool // the log knows it; guarded by both mutexes
 
-	mu      sync.RWMutex // guards what follows
-	content              // of the whole: what is on top is current
-	dirty   bool         // written to since the last flush
-	appends bool         // was opened with O_APPEND
-	torn    bool         // a crash came before it was closed
-	known   *Was         // what the content is, if it was hashed since it was changed
-	origin  string       // path that it had on the Hub when it was last there; "" if never
-	mode    uint32       // 0: the default
-	mtime   time.Time    // zero: unknown
-	ver     uint64       // counts changes of the content
-	gen     uint64       // counts changes of the layers' files
-	syncErr error        // a failed fsync, until the content is replaced
-	kept    bool         // layers' files are held open
-	doneVer uint64       // of the content that was committed last, maybe but for the end of a log
-	wanted  bool         // a program has fsynced it, and a commit is due when it is closed
+	mu       sync.RWMutex // guards what follows
+	content               // of the whole: what is on top is current
+	dirty    bool         // written to since the last flush
+	appends  bool         // was opened with O_APPEND
+	torn     bool         // a crash came before it was closed
+	known    *Was         // what the content is, if it was hashed since it was changed
+	origin   string       // path that it had on the Hub when it was last there; "" if never
+	mode     uint32       // 0: the default
+	mtime    time.Time    // zero: unknown
+	ver      uint64       // counts changes of the content
+	gen      uint64       // counts changes of the layers' files
+	syncErr  error        // a failed fsync, until the content is replaced
+	kept     bool         // layers' files are held open
+	doneVer  uint64       // of the content that was committed last, maybe but for the end of a log
+	aheadVer uint64       // of the content that was uploaded ahead, or could not be
+	closedAt time.Time    // when its last writer closed it; zero if that was another process
+	wanted   bool         // a program has fsynced it, and a commit is due when it is closed
 	// nameless says that the log needn't know it any more: it has no name.
 	nameless bool
 	dropped  bool // the content is gone

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/hubfs/hubfs/blobcache"
 	"github.com/hubfs/hubfs/hub"
 )
@@ -269,20 +271,30 @@ func (b *Branch) keepBlobs(ctx context.Context, oid string) {
 		}
 	})
 	b.mu.RUnlock()
+	var g errgroup.Group
+	g.SetLimit(keepAtOnce)
 	for _, k := range list {
 		if ctx.Err() != nil {
-			return
+			break
 		}
-		c, release := k.ino.snapshot()
-		if len(c.layers) > 0 && c.size == k.now.Size {
+		g.Go(func() error {
+			c, release := k.ino.snapshot()
+			defer release()
+			if len(c.layers) == 0 || c.size != k.now.Size {
+				return nil
+			}
 			f := blobcache.File{Repo: b.key.Repo, Revision: b.Revision(), Commit: oid, Path: k.path, Hash: k.now.Hash, Size: k.now.Size}
 			if err := b.opts.Keep(ctx, f, contentReader{ctx, &c}); err != nil {
 				b.log.Warn("the cache doesn't take what was committed", "path", k.path, "error", err)
 			}
-		}
-		release()
+			return nil
+		})
 	}
+	_ = g.Wait() // none of them fails
 }
+
+// keepAtOnce is how many files the cache takes at a time: small ones wait for the disk.
+const keepAtOnce = 8
 
 // multipart is how far an upload of a path was when it was interrupted.
 func (b *Branch) multipart(path string) *hub.MultipartState {

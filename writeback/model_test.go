@@ -419,7 +419,20 @@ func (r *modelRun) pin() {
 	r.pinned = append(r.pinned, pinned{c, release, h.file.content})
 }
 
+// background does what goes on by itself; the process or the machine may die in the middle.
 func (r *modelRun) background() {
+	if dies := rapid.IntRange(0, 20).Draw(r.T, "dies"); dies < 10 {
+		r.failAt(dies)
+		_ = r.rig.compact()
+		_ = r.rig.journal.sync()
+		r.rig.mergeAll()
+		r.rig.removeDoomed()
+		if r.rig.disk.off {
+			r.crash(r.model.clone())
+			return
+		}
+		r.rig.disk.fail = nil
+	}
 	switch rapid.IntRange(0, 2).Draw(r.T, "what") {
 	case 0:
 		r.same("rewrite", r.rig.compact(), 0)

@@ -114,8 +114,37 @@ func TestLostLayerIsMadeDurably(t *testing.T) {
 // cutPower lets the machine die with nothing on its disk but what was fsynced.
 func (r *rig) cutPower(t *testing.T) {
 	t.Helper()
+	r.abandonTo(t, r.disk.powerCut(nil), r.boot+"'")
+}
+
+// TestKillBeforeTheLogsNameIsDurable kills the process when the new log has its name and that
+// isn't durable, and lets the machine die after what the next process has fsynced.
+func TestKillBeforeTheLogsNameIsDurable(t *testing.T) {
+	r := scriptRig(t)
+	r.disk.fail = func(step string, _ int) error {
+		if step == "journal dirsync" {
+			return errPower
+		}
+		return nil
+	}
+	if err := r.compact(); err == nil {
+		t.Fatal("it wasn't killed")
+	}
+	r.abandonTo(t, r.disk.restart(), r.boot)
+	f := r.openFile(t, "new", os.O_RDWR|os.O_CREATE)
+	_, err := f.WriteAt([]byte("content"), 0)
+	must(t, err)
+	must(t, f.Fsync())
+	r.cutPower(t)
+	if got, err := r.tryRead("new"); got != "content" || err != nil {
+		t.Errorf("the file was fsynced, and holds %q (%v)", got, err)
+	}
+}
+
+// abandonTo goes on with what a dead process has left.
+func (r *rig) abandonTo(t *testing.T, d *memDisk, boot string) {
+	t.Helper()
 	r.abandon()
-	r.disk = r.disk.powerCut(nil)
-	r.boot += "'"
+	r.disk, r.boot = d, boot
 	r.open(t)
 }

@@ -110,6 +110,7 @@ func (b *Branch) commit(ctx context.Context, x *batch) (made *Commit, more bool,
 	if err := x.check(); err != nil {
 		return nil, false, err
 	}
+	b.endAhead(ctx, x)
 	if err := b.upload(ctx, x); err != nil {
 		return nil, false, err
 	}

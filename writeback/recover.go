@@ -124,6 +124,7 @@ func (b *Branch) recover() error {
 	}
 	j := b.journal
 	j.f, j.end, j.seq, j.base, j.ragged = f, read.end, read.seq, read.end, read.length > read.end
+	j.dirDirty = true // the process before may have died before it made the name durable
 	b.recovered.Damaged = read.damaged
 	return b.begun(r, read)
 }

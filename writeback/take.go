@@ -382,8 +382,13 @@ const (
 )
 
 // recentlyUploaded says whether a tick leaves out a large file that is edited in
-// place, since its upload takes long. It requires mu.
+// place, since its upload takes long, and wasn't done ahead. It requires mu.
 func (b *Branch) recentlyUploaded(path string, n *node, now time.Time) bool {
 	last, ok := b.uploads[path]
-	return ok && n.was.file() && now.Sub(last.at) < uploadPauses*last.took
+	if !ok || !n.was.file() || now.Sub(last.at) >= uploadPauses*last.took {
+		return false
+	}
+	n.ino.mu.RLock()
+	defer n.ino.mu.RUnlock()
+	return n.ino.known == nil || n.ino.aheadVer != n.ino.ver
 }
