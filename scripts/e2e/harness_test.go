@@ -1,17 +1,18 @@
-//go:build soak || bench
-
 // Package e2e runs the built binary as its users do, on an embedded Hub: `make
 // soak` for the long checks (files of many gigabytes, many processes, a bad
 // network), `make bench` for the measures. Both take minutes and gigabytes of
-// disk, so they are no part of `make test`.
+// disk, so `make test` has only what is quick of them: real programs in a mount,
+// and a few of the kills.
 package e2e
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hubfs/hubfs/hub/hubtest"
@@ -42,9 +43,31 @@ func newUser(t testing.TB) *user {
 	return u
 }
 
+// program is the program: built by make for the long tests, which measure it; else
+// built here, once.
+var program = sync.OnceValues(func() (string, error) {
+	if prebuilt {
+		return filepath.Abs("../../bin/hubfs")
+	}
+	dir, err := os.MkdirTemp("", "hubfs-e2e-")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	bin := filepath.Join(dir, "hubfs")
+	out, err := exec.Command("go", "build", "-o", bin, "../../cmd/hubfs").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return bin, nil
+})
+
+// built is the folder of a binary that was built here, to be removed at the end.
+var built string
+
 func (u *user) command(args ...string) *exec.Cmd {
 	u.t.Helper()
-	bin, err := filepath.Abs("../../bin/hubfs")
+	bin, err := program()
 	if err != nil {
 		u.t.Fatal(err)
 	}

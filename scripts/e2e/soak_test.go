@@ -19,6 +19,11 @@ import (
 	"github.com/hubfs/hubfs/hub/localhub"
 )
 
+const (
+	kills  = 500
+	copies = 1000 // of a file into a mount, each with a flush
+)
+
 // readerEnv makes this program a child of its own tests: the reader of random
 // ranges that readRandomly is.
 const readerEnv = "HUBFS_E2E_READER"

@@ -1,0 +1,5 @@
+//go:build soak || bench
+
+package e2e
+
+const prebuilt = true
