@@ -109,6 +109,7 @@ func (t *tree) branchStatus() (BranchStatus, bool) {
 		b.Staged, b.Committing, b.Failed, b.Conflict = changes.Staged, changes.Committing, changes.Failed, changes.Conflict
 		b.Local, b.Ignored, b.Bytes, b.Oldest = changes.Local, changes.Ignored, changes.Bytes, changes.Oldest
 		b.LastCommit, b.WriteError, b.RetryAt = changes.LastCommit, changes.Error, changes.RetryAt
+		b.NextCommit = changes.NextCommit
 	}
 	if t.repo.m.opts.Write == nil {
 		b.ReadOnlyReason = "" // the whole mount is
