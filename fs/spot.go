@@ -56,7 +56,7 @@ type spoiled struct {
 }
 
 // reservation is how long a new node is kept for the writer that needs it.
-const reservation = 5 * time.Second
+const reservation = time.Second
 
 func newNaming() naming {
 	return naming{
@@ -193,9 +193,11 @@ func (t *tree) spoil(f *fileNode) {
 		s = new(spoiled)
 		t.naming.spoiled[ino] = s
 	}
-	s.until = time.Now().Add(reservation)
-	if t.naming.live[f.id] == f && f.modes.isThrough() {
-		delete(t.naming.live, f.id)
+	if f.modes.isThrough() { // another node is needed
+		s.until = time.Now().Add(reservation)
+		if t.naming.live[f.id] == f {
+			delete(t.naming.live, f.id)
+		}
 	}
 	if !f.spoils {
 		f.spoils = true
