@@ -47,7 +47,7 @@ func TestBench(t *testing.T) {
 		measure func(*testing.T) []row
 	}{
 		{"warm", warmReads}, {"cold", coldSequential}, {"middle", coldMiddle}, {"listing", listing}, {"ready", ready},
-		{"small", smallFiles}, {"shards", shards}, {"tensor", oneTensor}, {"mapped", mappedFaults}, {"eight", eightReaders}, {"faults", underFaults},
+		{"small", smallFiles}, {"shards", shards}, {"tensor", oneTensor}, {"mapped", mappedFaults}, {"eight", eightReaders}, {"faults", underFaults}, {"peers", peers},
 	} {
 		t.Run(bench.name, func(t *testing.T) { rows = append(rows, bench.measure(t)...) })
 	}
