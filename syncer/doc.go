@@ -55,7 +55,7 @@
 // history, where the mark finds it, or can't land any more. A branch that others move meanwhile (412) is
 // followed, and the push goes on top.
 //
-// Files are never held in memory, nor copied. A regular file's bytes are compared with their hash while
+// Files are not copied, and but for a bounded number of small ones not held in memory. A regular file's bytes are compared with their hash while
 // they are sent, and the commit is called off before its end if they differ; a large file is hashed again
 // after its upload if its times have changed meanwhile.
 //

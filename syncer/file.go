@@ -28,6 +28,10 @@ const (
 	grain = 2 * time.Second
 	// gitHashLimit is the size from which a file isn't hashed as Git does: it won't be a regular one.
 	gitHashLimit = 64 << 20
+	// Files up to smallFile are held in memory from the time they are hashed, as far as smallFiles goes in
+	// all: one that is replaced all the time would else never be the same long enough to be sent.
+	smallFile  = 32 << 10
+	smallFiles = 32 << 20
 )
 
 // An item is a file on its way into a commit: its first size bytes, which have these hashes.
@@ -37,6 +41,7 @@ type item struct {
 	size   int64
 	sha256 string
 	again  bool // see record.Again
+	held   bool // in memory
 	add    *hub.Add
 }
 
@@ -46,8 +51,9 @@ func (it *item) record() *record {
 }
 
 // take hashes a candidate, as far as it was there when the folder was looked at. It gives nil where there
-// is nothing to push: the content is what was committed, or there is no whole line yet.
-func (s *Syncer) take(ctx context.Context, c candidate, asked, last bool) (*item, error) {
+// is nothing to push: the file is gone, or has no whole line yet.
+func (p *push) take(ctx context.Context, c candidate) (*item, error) {
+	s := p.s
 	name := filepath.Join(s.o.Folder, filepath.FromSlash(c.path))
 	f, err := openRegular(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -66,8 +72,8 @@ func (s *Syncer) take(ctx context.Context, c candidate, asked, last bool) (*item
 	}
 	it := &item{path: c.path, stamp: now, size: c.Size}
 	it.stamp.Size = c.Size // what came since is for the next push
-	if it.size > 0 && !last && isLines(c.path) {
-		if it.size, err = s.wholeLines(f, c, asked); err != nil {
+	if it.size > 0 && !p.last && isLines(c.path) {
+		if it.size, err = s.wholeLines(f, c, p.asked); err != nil {
 			return nil, err
 		}
 		if it.size == 0 {
@@ -80,16 +86,53 @@ func (s *Syncer) take(ctx context.Context, c candidate, asked, last bool) (*item
 		sumGit = sha1.New() //nolint:gosec // as above
 		fmt.Fprintf(sumGit, "blob %d\x00", it.size)
 	}
-	if err := readPrefix(ctx, f, it.size, sum256, sumGit); err != nil {
+	it.add = &hub.Add{Path: path.Join(s.o.PathInRepo, c.path), Content: prefixContent(name, now, it.size)}
+	var from io.ReaderAt = f
+	if it.size <= smallFile && p.small.Add(it.size) <= smallFiles {
+		data, err := readStill(f, now, it.size)
+		if err != nil {
+			return nil, err
+		}
+		it.held, it.add.Content = true, hub.BytesContent(data)
+		from = bytes.NewReader(data)
+	}
+	if err := readPrefix(ctx, from, it.size, sum256, sumGit); err != nil {
 		return nil, err
 	}
 	it.sha256 = hex.EncodeToString(sum256.Sum(nil))
-	it.add = &hub.Add{Path: path.Join(s.o.PathInRepo, c.path), Content: prefixContent(name, now, it.size)}
 	it.add.Content.SHA256 = it.sha256
 	if sumGit != nil {
 		it.add.Content.GitSHA1 = hex.EncodeToString(sumGit.Sum(nil))
 	}
 	return it, nil
+}
+
+// readStill reads the first size bytes of a file: twice, if it was written to meanwhile, to see that they
+// aren't half old and half new.
+func readStill(f *os.File, before stamp, size int64) ([]byte, error) {
+	read := func() ([]byte, error) {
+		data := make([]byte, size)
+		if n, err := f.ReadAt(data, 0); n < len(data) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = hub.ErrContentChanged
+			}
+			return nil, err
+		}
+		return data, nil
+	}
+	data, err := read()
+	if err != nil {
+		return nil, err
+	}
+	after, err := fileStamp(f)
+	if err != nil || after == before {
+		return data, err
+	}
+	again, err := read()
+	if err == nil && !bytes.Equal(data, again) {
+		err = hub.ErrContentChanged
+	}
+	return data, err
 }
 
 // readPrefix hashes the first size bytes of a file.
@@ -141,6 +184,9 @@ func prefixContent(name string, was stamp, size int64) hub.ContentSource {
 // same says whether the file still has the bytes that were hashed; they are read again only if its times
 // say that it was written to.
 func (s *Syncer) same(ctx context.Context, it *item) (bool, error) {
+	if it.held {
+		return true, nil
+	}
 	name := filepath.Join(s.o.Folder, filepath.FromSlash(it.path))
 	now, regular := look(name)
 	if !regular {

@@ -204,9 +204,11 @@ func (m *meddler) CreateCommit(ctx context.Context, repo hub.Repo, revision stri
 func TestChangedWhileUploaded(t *testing.T) {
 	b := newBench(t)
 	b.write("large.bin", strings.Repeat("1", 1<<20))
-	b.write("grown.bin", "abc")
-	b.write("rewritten.json", "[1]")
-	b.write("replaced.json", "[1]")
+	abc := strings.Repeat("abc", smallFile)
+	b.write("grown.bin", abc)
+	b.write("rewritten.json", "[1]"+strings.Repeat(" ", smallFile))
+	b.write("replaced.json", "[1]"+strings.Repeat(" ", smallFile))
+	b.write("small.json", "[1]") // goes as it was
 	b.write("quiet", "quiet")
 	m := &meddler{Client: b.client, upload: func() {}, commit: func() {}}
 	r := b.start(func(o *Options) { o.Hub = m })
@@ -219,18 +221,19 @@ func TestChangedWhileUploaded(t *testing.T) {
 	}
 	m.commit = func() {
 		twice.Do(func() {
+			b.write("small.json", "[2]")
 			b.write("rewritten.json", "[2]")
 			b.write("new", "[2]")
 			b.ok(os.Rename(filepath.Join(b.folder, "new"), filepath.Join(b.folder, "replaced.json")))
 		})
 	}
 	res := r.flush(1)
-	b.has(map[string]string{"grown.bin": "abc", "quiet": "quiet"})
+	b.has(map[string]string{"grown.bin": abc, "quiet": "quiet", "small.json": "[1]"})
 	if st := r.Status(); len(res.Failed) != 0 || st.Pending != 3 {
 		t.Errorf("%+v, %+v", res, st)
 	}
 	r.flush(1)
 	b.has(map[string]string{
-		"grown.bin": "abcdef", "quiet": "quiet", "large.bin": strings.Repeat("2", 1<<20), "rewritten.json": "[2]", "replaced.json": "[2]",
+		"grown.bin": abc + "def", "quiet": "quiet", "large.bin": strings.Repeat("2", 1<<20), "rewritten.json": "[2]", "replaced.json": "[2]", "small.json": "[2]",
 	})
 }

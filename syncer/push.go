@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,6 +58,7 @@ type push struct {
 	asked bool // somebody asked for it: files that were refused are tried again, the hourly bound doesn't count
 	last  bool // there won't be another
 	made  []Commit
+	small atomic.Int64 // bytes of files that are held in memory
 }
 
 // push commits what differs. It stops at the first error that isn't of single files; what was committed by
@@ -91,6 +93,7 @@ func (p *push) run(ctx context.Context) error {
 		return errSlot
 	}
 	for chunk := range slices.Chunk(found, maxFiles) {
+		p.small.Store(0)
 		items, err := p.takeAll(ctx, chunk)
 		if err != nil {
 			return err
@@ -127,7 +130,7 @@ func (p *push) takeAll(ctx context.Context, found []candidate) ([]*item, error) 
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, c := range found {
 		g.Go(func() error {
-			items[i], problems[i] = s.take(gctx, c, p.asked, p.last)
+			items[i], problems[i] = p.take(gctx, c)
 			return gctx.Err()
 		})
 	}
@@ -350,8 +353,8 @@ func (p *push) commit(ctx context.Context, items []*item) error {
 	}
 	// What has landed with a commit that was looked for needs no other.
 	items = slices.DeleteFunc(slices.Clone(items), s.unchanged)
-	if len(items) == 0 {
-		return nil
+	if items, err = s.still(ctx, items); err != nil || len(items) == 0 {
+		return err
 	}
 	sent := sentCommit{Mark: newMark(), Parent: head, Files: make(map[string]*record, len(items))}
 	ops := make([]hub.Operation, len(items))
@@ -379,6 +382,26 @@ func (p *push) commit(ctx context.Context, items []*item) error {
 		return p.landed(sent, nil)
 	}
 	return p.landed(sent, &Commit{OID: info.OID, URL: info.CommitURL, Time: s.now(), Files: len(items) - len(info.Unchanged) - len(info.Ignored)})
+}
+
+// still gives the items whose files have the content that was hashed; the others go next time. Those that
+// were uploaded have been looked at.
+func (s *Syncer) still(ctx context.Context, items []*item) ([]*item, error) {
+	var out []*item
+	for _, it := range items {
+		if it.add.State.Mode != hub.UploadLFS {
+			same, err := s.same(ctx, it)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err != nil || !same {
+				s.postpone(it.path)
+				continue
+			}
+		}
+		out = append(out, it)
+	}
+	return out, nil
 }
 
 // mayHaveLanded says whether a commit that failed could be on the Hub.

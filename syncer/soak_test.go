@@ -1,0 +1,5 @@
+//go:build soak
+
+package syncer
+
+func init() { lostRounds, killRounds = 1000, 500 }
