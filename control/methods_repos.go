@@ -94,6 +94,15 @@ func updateRepoSettings(ctx context.Context, s *session, p *updateSettingsParams
 	return nil, s.Hub.UpdateRepoSettings(ctx, p.repo(), settings)
 }
 
+type visibilityParams struct {
+	inRepo
+	Private bool `param:"private" default:"false" doc:"only the owner's members see it"`
+}
+
+func updateRepoVisibility(ctx context.Context, s *session, p *visibilityParams) (any, error) {
+	return s.Hub.UpdateRepoVisibility(ctx, p.repo(), p.Private)
+}
+
 // infoParams are what all kinds of info calls take.
 type infoParams struct {
 	atRevision

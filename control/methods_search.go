@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -48,7 +50,7 @@ func (p *listParams) options(filter ...[]string) (*hub.ListReposOptions, error) 
 
 func listRepos(ctx context.Context, s *session, t hub.RepoType, o *hub.ListReposOptions, err error) iter.Seq2[any, error] {
 	if err != nil {
-		return func(yield func(any, error) bool) { yield(nil, err) }
+		return failing(err)
 	}
 	return mapped(s.Hub.ListRepos(ctx, t, o), func(info hub.RepoInfo) (any, error) { return repoInfo(&info) })
 }
@@ -63,14 +65,35 @@ type listModelsParams struct {
 	TrainedDataset stringList `param:"trained_dataset" doc:"datasets that they were trained on"`
 	Tags           stringList `param:"tags" doc:"more tags"`
 	PipelineTag    string     `param:"pipeline_tag" doc:"the one main task"`
+	ModelName      string     `param:"model_name" doc:"another part of the id"`
+	Emissions      *bounds    `param:"emissions_thresholds" doc:"[least, greatest] grams of CO2 of the card, which takes cardData; null: no bound"`
 	CardData       bool       `param:"cardData" default:"false" doc:"with the metadata of the README"`
 	FetchConfig    bool       `param:"fetch_config" default:"false" doc:"with config"`
+}
+
+// bounds are the least and the greatest of what is wanted, of which one may be null.
+type bounds hub.EmissionsRange
+
+func (bounds) paramType() string { return "list[float]" }
+
+// UnmarshalJSON takes a list of two numbers.
+func (b *bounds) UnmarshalJSON(data []byte) error {
+	var pair []*float64
+	if err := json.Unmarshal(data, &pair); err != nil {
+		return err
+	}
+	if len(pair) != 2 || pair[0] == nil && pair[1] == nil {
+		return errors.New("two numbers, of which one may be null")
+	}
+	b.Min, b.Max = pair[0], pair[1]
+	return nil
 }
 
 func listModels(ctx context.Context, s *session, p *listModelsParams) iter.Seq2[any, error] {
 	o, err := p.options(p.Library, p.Task, prefixed("dataset:", p.TrainedDataset), p.Language, p.Tags)
 	if err == nil {
 		o.Gated, o.Inference, o.PipelineTag, o.CardData, o.Config = p.Gated, p.Inference, p.PipelineTag, p.CardData, p.FetchConfig
+		o.Name, o.Emissions = p.ModelName, (*hub.EmissionsRange)(p.Emissions)
 		if len(p.Expand) > 0 && (p.CardData || p.FetchConfig) {
 			err = badParam("expand", "can't be given with cardData or fetch_config")
 		}
@@ -88,6 +111,7 @@ type listDatasetsParams struct {
 	SizeCategories   stringList `param:"size_categories" doc:"such as 100K<n<1M"`
 	TaskCategories   stringList `param:"task_categories" doc:"such as audio-classification"`
 	TaskIDs          stringList `param:"task_ids" doc:"such as paraphrase"`
+	DatasetName      string     `param:"dataset_name" doc:"another part of the id"`
 	Tags             stringList `param:"tags" doc:"more tags"`
 }
 
@@ -97,7 +121,7 @@ func listDatasets(ctx context.Context, s *session, p *listDatasetsParams) iter.S
 		prefixed("size_categories:", p.SizeCategories), prefixed("task_categories:", p.TaskCategories),
 		prefixed("task_ids:", p.TaskIDs), p.Tags)
 	if err == nil {
-		o.Gated = p.Gated
+		o.Gated, o.Name = p.Gated, p.DatasetName
 	}
 	return listRepos(ctx, s, hub.Dataset, o, err)
 }

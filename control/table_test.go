@@ -15,7 +15,11 @@ var wantMethods = strings.Fields(`
 	file_exists get_hf_file_metadata get_paths_info hf_hub_download list_datasets list_models
 	list_repo_commits list_repo_files list_repo_refs list_repo_tree list_spaces model_info move_repo
 	repo_exists repo_info revision_exists snapshot_download space_info super_squash_history
-	update_repo_settings whoami`)
+	update_repo_settings whoami
+	add_collection_item create_collection delete_collection delete_collection_item get_collection get_dataset_tags
+	get_full_repo_name get_model_tags get_token_permission get_user_overview like list_collections list_liked_repos
+	list_organization_members list_papers list_repo_likers list_user_followers list_user_following paper_info unlike
+	update_collection_item update_collection_metadata update_repo_visibility`)
 
 func TestTable(t *testing.T) {
 	var names []string

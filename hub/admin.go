@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -221,8 +222,32 @@ type RepoSettings struct {
 //
 //	PUT /api/{type}s/{id}/settings
 func (c *Client) UpdateRepoSettings(ctx context.Context, repo Repo, s RepoSettings) error {
-	if err := repo.Validate(); err != nil {
+	r, err := settingsRequest(repo, s)
+	if err != nil {
 		return err
+	}
+	return c.doNothing(ctx, r)
+}
+
+// UpdateRepoVisibility makes a repository private or public, and gives the settings that
+// the Hub answers with, by their names there: "private" at least.
+//
+//	PUT /api/{type}s/{id}/settings
+func (c *Client) UpdateRepoVisibility(ctx context.Context, repo Repo, private bool) (map[string]json.RawMessage, error) {
+	r, err := settingsRequest(repo, RepoSettings{Private: &private})
+	if err != nil {
+		return nil, err
+	}
+	var settings map[string]json.RawMessage
+	if err := c.doJSON(ctx, r, &settings); err != nil {
+		return nil, err
+	}
+	return settings, nil
+}
+
+func settingsRequest(repo Repo, s RepoSettings) (*request, error) {
+	if err := repo.Validate(); err != nil {
+		return nil, err
 	}
 	body := map[string]any{}
 	switch s.Gated {
@@ -230,17 +255,13 @@ func (c *Client) UpdateRepoSettings(ctx context.Context, repo Repo, s RepoSettin
 	case GatedNo, GatedAuto, GatedManual:
 		body["gated"] = s.Gated
 	default:
-		return &ValidationError{What: "gating", Value: string(s.Gated), Reason: "must be auto, manual or false"}
+		return nil, &ValidationError{What: "gating", Value: string(s.Gated), Reason: "must be auto, manual or false"}
 	}
 	if s.Private != nil {
 		body["private"] = *s.Private
 	}
 	if len(body) == 0 {
-		return &ValidationError{What: "settings", Reason: "nothing is to be changed"}
+		return nil, &ValidationError{What: "settings", Reason: "nothing is to be changed"}
 	}
-	r, err := (&request{method: http.MethodPut, repo: repo, path: below("settings")}).withJSON(body)
-	if err != nil {
-		return err
-	}
-	return c.doNothing(ctx, r)
+	return (&request{method: http.MethodPut, repo: repo, path: below("settings")}).withJSON(body)
 }

@@ -72,6 +72,7 @@ type Error struct {
 
 	kind error
 	url  string // of what exists already, where the refusal names it
+	slug string // of the collection that exists already
 }
 
 // Error is one line: what was asked, what went wrong, the server's words and the request id.
@@ -144,10 +145,11 @@ func responseError(resp *http.Response) *Error {
 		RetryAfter: toldWait(resp, time.Now()),
 	}
 	var exists struct {
-		URL string `json:"url"`
+		URL  string `json:"url"`
+		Slug string `json:"slug"`
 	}
 	if e.Status == http.StatusConflict && json.Unmarshal(body, &exists) == nil {
-		e.url = exists.URL
+		e.url, e.slug = exists.URL, exists.Slug
 	}
 	if commit := h.Get("X-Repo-Commit"); isOID(commit) {
 		e.Commit = commit

@@ -2,9 +2,11 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,10 +33,42 @@ type ListReposOptions struct {
 	// Models.
 	Inference   string // "warm", "cold", "frozen"
 	PipelineTag string
+	// Emissions are the bounds, both included, of what a model's card says in grams of
+	// CO2 (co2_eq_emissions); nil is none. Cards are looked at as they come, after Limit:
+	// without CardData, Full or Expand, no model is found.
+	Emissions *EmissionsRange
 	// Spaces: those that use these.
 	Models, Datasets []string
 	Linked           bool // with Models and Datasets of each Space
 }
+
+// EmissionsRange has a least and a greatest number; nil is no bound, of which there must be one.
+type EmissionsRange struct{ Min, Max *float64 }
+
+// holds says whether the emissions that a card tells of are in the range. A card that
+// tells of none, or of zero, isn't.
+func (r *EmissionsRange) holds(cardData json.RawMessage) bool {
+	var card struct {
+		Emissions json.RawMessage `json:"co2_eq_emissions"`
+	}
+	if json.Unmarshal(cardData, &card) != nil {
+		return false
+	}
+	var object struct {
+		Emissions json.RawMessage `json:"emissions"`
+	}
+	if json.Unmarshal(card.Emissions, &object) == nil && object.Emissions != nil {
+		card.Emissions = object.Emissions
+	}
+	// It may be a text such as "0.95 kg".
+	value, err := strconv.ParseFloat(firstNumber.FindString(string(card.Emissions)), 64)
+	if err != nil || value == 0 && card.Emissions[0] != '"' {
+		return false
+	}
+	return (r.Min == nil || value >= *r.Min) && (r.Max == nil || value <= *r.Max)
+}
+
+var firstNumber = regexp.MustCompile(`\d+(\.\d+)?([eE][-+]?\d+)?`)
 
 // query is the options as the Hub reads them.
 func (o *ListReposOptions) query() url.Values {
@@ -96,6 +130,10 @@ func (c *Client) ListRepos(ctx context.Context, t RepoType, opts *ListReposOptio
 			yield(RepoInfo{}, &ValidationError{What: "option", Value: "Expand", Reason: "excludes Full, CardData and Config"})
 			return
 		}
+		if opts.Emissions != nil && (t != Model || opts.Emissions.Min == nil && opts.Emissions.Max == nil) {
+			yield(RepoInfo{}, &ValidationError{What: "option", Value: "Emissions", Reason: "is for models, and needs a bound"})
+			return
+		}
 		r := &request{method: http.MethodGet, path: at("/api/" + t.plural()), query: opts.query()}
 		n := 0
 		for info, err := range pages[RepoInfo](ctx, c, r) {
@@ -113,7 +151,8 @@ func (c *Client) ListRepos(ctx context.Context, t RepoType, opts *ListReposOptio
 				continue
 			}
 			c.dropHostileSiblings(ctx, &info)
-			if n++; !yield(info, nil) || n == opts.Limit {
+			n++
+			if (opts.Emissions == nil || opts.Emissions.holds(info.CardData)) && !yield(info, nil) || n == opts.Limit {
 				return
 			}
 		}

@@ -94,7 +94,6 @@ func (c *call) paper() error {
 		return fail(http.StatusNotFound, "Paper not found: %s", oneLine(c.segs[0]))
 	}
 	v := p.view()
-	v["comments"] = []any{}
 	v["numComments"] = p.Comments
 	if !p.Submitted.IsZero() {
 		v["submittedOnDailyAt"] = date(p.Submitted)
