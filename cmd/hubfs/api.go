@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -43,11 +45,36 @@ func apiCommand() *cli.Command {
 			&cli.StringFlag{Name: "mount", Usage: "call through the daemon of the mount at `DIR`, with its token"},
 			&cli.BoolFlag{Name: "background", Usage: "with --mount: run in the daemon, after the jobs before, and print the job"},
 			&cli.BoolFlag{Name: "markdown", Usage: "print the reference of all methods"},
-			jsonFlag(),
+			&cli.BoolFlag{Name: "json", Usage: "print JSON where it isn't anyway: lists, descriptions, and errors (on stderr)"},
 			&cli.BoolFlag{Name: describeFlag, Usage: "tell the parameters of METHOD, as METHOD --help does"},
 		),
-		Action: runAPI,
+		Action: func(c *cli.Context) error {
+			err := runAPI(c)
+			if err == nil || !c.Bool("json") {
+				return err
+			}
+			return reportJSON(c.App.ErrWriter, err)
+		},
 	}
+}
+
+// reportedError has been printed already.
+type reportedError struct{ cause error }
+
+func (*reportedError) Error() string   { return "" }
+func (e *reportedError) Unwrap() error { return e.cause }
+
+// reportJSON prints what went wrong for programs, in the form of the control socket.
+func reportJSON(w io.Writer, err error) error {
+	e := control.AsError(err)
+	var usage *usageError
+	if errors.As(err, &usage) && e.Kind == control.KindLocal {
+		e = &control.Error{Status: http.StatusBadRequest, Kind: control.KindBadParameter, Message: err.Error()}
+	}
+	if printErr := printJSON(w, e); printErr != nil {
+		return err
+	}
+	return &reportedError{err}
 }
 
 func runAPI(c *cli.Context) error {

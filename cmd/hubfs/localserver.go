@@ -67,6 +67,11 @@ func openLocal(ctx context.Context, opts localhub.Options, apiAddr, contentAddr,
 	return s, nil
 }
 
+// close is for a server that hasn't served.
+func (s *localServer) close() error {
+	return errors.Join(s.apiListener.Close(), s.cListener.Close(), s.Hub.Close())
+}
+
 // serve answers until ctx ends, then lets running requests end for a while.
 func (s *localServer) serve(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)

@@ -60,6 +60,14 @@ func TestReadUsers(t *testing.T) {
 	if err != nil || len(users) != 2 || users[1].Name != "bob" || users[1].Token != "hf_b" {
 		t.Errorf("got %+v, %v", users, err)
 	}
+	if u, ok := parseUser("carol=hf_c  read"); !ok || u.Token != "" || len(u.Tokens) != 1 || u.Tokens[0].Value != "hf_c" || u.Tokens[0].Role != "read" {
+		t.Errorf("got %+v, %v", u, ok)
+	}
+	for _, bad := range []string{"carol=hf_c admin", "carol=", "=hf_c", "carol"} {
+		if u, ok := parseUser(bad); ok {
+			t.Errorf("%q: got %+v", bad, u)
+		}
+	}
 	if _, err := readUsers(strings.NewReader("alice=hf_a\nsecret-without-name\n")); err == nil || !strings.Contains(err.Error(), "line 2") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v", err)
 	}

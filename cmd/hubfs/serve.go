@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,8 +33,9 @@ func serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8080", Usage: "`HOST:PORT` of the API; port 0 takes a free one"},
 			&cli.StringFlag{Name: "content-listen", Usage: "`HOST:PORT` that large files come from (default: the host of --listen, a free port)"},
 			&cli.StringFlag{Name: "content-url", Usage: "`URL` at which clients reach --content-listen (default: made from it)"},
-			&cli.StringSliceFlag{Name: "user", Usage: "`NAME=TOKEN`, repeatable; seen by everybody on this machine, so for tests only"},
+			&cli.StringSliceFlag{Name: "user", Usage: "`NAME=TOKEN`, repeatable, \"NAME=TOKEN read\" for one that can't write; seen by everybody on this machine, so for tests only"},
 			&cli.StringFlag{Name: "users-file", Usage: "`FILE` with NAME=TOKEN lines"},
+			&cli.StringSliceFlag{Name: "org", Usage: "`NAME=USER[:ROLE],...`, repeatable: an organisation with members; roles are read, contributor, write and admin"},
 			&cli.DurationFlag{Name: "latency", Usage: "wait so long before each answer"},
 			&cli.StringFlag{Name: "bandwidth", Usage: "bytes a second in all, such as 200MB/s"},
 			&cli.StringFlag{Name: "connection-bandwidth", Usage: "bytes a second for each connection, such as 25MB/s"},
@@ -85,6 +87,9 @@ func runServe(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := makeOrgs(s.Hub, c.StringSlice("org")); err != nil {
+		return errors.Join(err, s.close())
+	}
 	if len(c.StringSlice("user")) > 0 && !loopback(listen) {
 		fmt.Fprintln(c.App.ErrWriter, "hubfs: warning: tokens in --user are for tests on loopback, and this Hub listens beyond it; use --users-file")
 	}
@@ -123,7 +128,7 @@ func serveUsers(c *cli.Context) ([]localhub.User, error) {
 	for _, s := range c.StringSlice("user") {
 		u, ok := parseUser(s)
 		if !ok {
-			return nil, usagef("--user: write NAME=TOKEN")
+			return nil, usagef("--user: write NAME=TOKEN, or NAME=TOKEN read")
 		}
 		users = append(users, u)
 	}
@@ -159,10 +164,39 @@ func readUsers(r io.Reader) ([]localhub.User, error) {
 	return users, sc.Err()
 }
 
+// parseUser reads NAME=TOKEN, with the token's role behind a space where it isn't write.
 func parseUser(s string) (localhub.User, bool) {
 	name, token, ok := strings.Cut(s, "=")
-	name, token = strings.TrimSpace(name), strings.TrimSpace(token)
-	return localhub.User{Name: name, Token: token}, ok && name != "" && token != ""
+	token, role, _ := strings.Cut(strings.TrimSpace(token), " ")
+	u := localhub.User{Name: strings.TrimSpace(name), Token: token}
+	switch strings.TrimSpace(role) {
+	case "", localhub.RoleWrite:
+	case localhub.RoleRead:
+		u.Token, u.Tokens = "", []localhub.Token{{Value: token, Role: localhub.RoleRead}}
+	default:
+		return localhub.User{}, false
+	}
+	return u, ok && u.Name != "" && token != ""
+}
+
+// makeOrgs makes the organisations of --org, whose members must be users.
+func makeOrgs(h *localhub.Hub, orgs []string) error {
+	for _, o := range orgs {
+		name, members, ok := strings.Cut(o, "=")
+		if !ok || name == "" {
+			return usagef("--org: write NAME=USER[:ROLE],...")
+		}
+		if err := h.CreateOrg(localhub.Org{Name: name}); err != nil {
+			return fmt.Errorf("--org %s: %w", name, err)
+		}
+		for m := range strings.SplitSeq(members, ",") {
+			user, role, _ := strings.Cut(m, ":")
+			if err := h.AddMember(name, user, role); err != nil {
+				return fmt.Errorf("--org %s: %w", name, err)
+			}
+		}
+	}
+	return nil
 }
 
 func serveNetwork(c *cli.Context) (localhub.Network, error) {

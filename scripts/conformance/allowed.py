@@ -28,16 +28,6 @@ ALLOWED = [
     Allowed("*space*: *runtime.dev_mode", "an attribute that later releases added", OLD),
 ]
 
-# Second names of attributes, which the classes keep for programs of older days, by class: hubfs gives each value once.
-ALIASES = {
-    "ModelInfo": {"lastModified", "cardData", "transformersInfo"},
-    "DatasetInfo": {"lastModified", "cardData"},
-    "SpaceInfo": {"lastModified", "cardData"},
-    "RepoFile": {"rfilename", "lastCommit"},
-    "RepoFolder": {"lastCommit"},
-}
-
-
 def allowed(release, where):
     hits = [a for a in ALLOWED if release in a.releases and fnmatch.fnmatchcase(where, a.where)]
     for hit in hits:

@@ -1,7 +1,5 @@
 """What the checks have in common: counting, calling hubfs, comparing, mounting, and what the Hub was asked."""
 
-import dataclasses
-import datetime
 import json
 import os
 import re
@@ -14,7 +12,8 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import HfApi
 
-from allowed import ALIASES, allowed, unused
+from allowed import allowed, unused
+from plain import plain
 
 HUBFS = os.environ["HUBFS"]
 WORK = Path(os.environ["WORK"])
@@ -73,22 +72,6 @@ def python(code, *args, **env):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def plain(value):
-    """A result of the Python client in the shape that hubfs prints."""
-    if isinstance(value, datetime.datetime):
-        return value.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-    if hasattr(value, "to_dict"):  # cards
-        return plain(value.to_dict())
-    if isinstance(value, dict):  # also dictionaries with attributes, such as BlobLfsInfo
-        return {k: plain(v) for k, v in value.items()}
-    if dataclasses.is_dataclass(value):
-        aliases = ALIASES.get(type(value).__name__, ())
-        return {k: plain(v) for k, v in vars(value).items() if k not in aliases}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return value
 
 
 def differences(official, ours, path=""):

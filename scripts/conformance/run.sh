@@ -2,8 +2,10 @@
 # Compares what the official clients see of an embedded Hub with what hubfs sees:
 # its Go client (through `hubfs api`) and its mount. Each client, two releases of
 # Python's huggingface_hub and npm's @huggingface/hub, fills a Hub of its own.
+# The parts differential-* make the same calls with the client and with `hubfs api`,
+# each on its own of two equal Hubs, and compare results and Hubs: see differential/.
 #
-#   scripts/conformance/run.sh [python-0.27.1] [python-newest] [npm]
+#   scripts/conformance/run.sh [python-0.27.1] [python-newest] [npm] [differential-0.27.1] [differential-newest]
 #
 # runs those named, or all. Needs bin/hubfs (make build), python3 with venv, node
 # with npm, and for their packages PyPI and the npm registry, the first time: they
@@ -112,13 +114,20 @@ start_server() {
 run() {
 	local name=$1 line
 	shift
-	start_server "$name"
+	case $name in
+	differential-*) # starts its own
+		stop_server
+		endpoint=
+		mkdir -p "$work/$name"
+		;;
+	*) start_server "$name" ;;
+	esac
 	echo "== $name"
 	env -i PATH="$PATH" LANG=C.UTF-8 HOME="$work/$name" \
 		XDG_RUNTIME_DIR="$work/$name" XDG_STATE_HOME="$work/$name/state" HF_HOME="$work/$name/hf" \
 		HF_ENDPOINT="$endpoint" HF_TOKEN=hf_alice \
 		HF_HUB_DISABLE_XET=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_UPDATE_CHECK=1 PYTHONDONTWRITEBYTECODE=1 \
-		HUBFS="$top/bin/hubfs" WORK="$work/$name" SERVER_PID="$server" SERVER_LOG="$results/$name.serve.log" \
+		HUBFS="$top/bin/hubfs" WORK="$work/$name" RESULTS="$results" SERVER_PID="$server" SERVER_LOG="$results/$name.serve.log" \
 		timeout --foreground -k 5 300 "$@" 2>&1 | tee "$results/$name.log"
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$results/$name.log" | tail -1)
 	if [ -z "$line" ]; then
@@ -132,7 +141,7 @@ run() {
 
 [ -x "$top/bin/hubfs" ] || die "bin/hubfs is missing: make build"
 mkdir -p "$results"
-[ $# -gt 0 ] || set -- python-0.27.1 python-newest npm
+[ $# -gt 0 ] || set -- python-0.27.1 python-newest npm differential-0.27.1 differential-newest
 for client; do
 	case $client in
 	python-0.27.1 | python-newest) "$here/venv.sh" "${client#python-}" >/dev/null || die "no Python client" ;;
@@ -143,6 +152,7 @@ done
 for client; do
 	case $client in
 	npm) run npm node "$top/.npm-conformance/check.mjs" ;;
+	differential-*) run "$client" "$top/.venv-${client#*-}/bin/python" "$here/differential/run.py" ;;
 	*) run "$client" "$top/.venv-${client#python-}/bin/python" "$here/check.py" ;;
 	esac
 done
