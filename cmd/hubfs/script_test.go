@@ -216,6 +216,9 @@ func killPidCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pid, err := strconv.Atoi(args[0])
 	ts.Check(err)
+	if pid <= 1 {
+		ts.Fatalf("%d is no process's id: it would kill the test and who started it", pid)
+	}
 	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
 }
 
