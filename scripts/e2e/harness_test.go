@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -108,7 +109,31 @@ func (u *user) mount(args ...string) string {
 
 func (u *user) umount(dir string) {
 	u.t.Helper()
+	memoryPeak = max(memoryPeak, u.memory(dir))
 	u.hubfs("umount", dir)
+}
+
+// memoryPeak is what a daemon had at most, of all that were unmounted since it was
+// set to zero. Tests of this package run one after the other.
+var memoryPeak int64
+
+// memory is how many bytes of memory the daemon of a mount has had at most.
+func (u *user) memory(dir string) int64 {
+	u.t.Helper()
+	var status struct{ Mounts []struct{ PID int } }
+	if err := json.Unmarshal([]byte(u.hubfs("status", "--json", dir)), &status); err != nil || len(status.Mounts) != 1 {
+		u.t.Fatalf("status of %s: %v", dir, err)
+	}
+	facts, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", status.Mounts[0].PID))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(facts), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscan(after, &kib); err != nil {
+		u.t.Fatal(err)
+	}
+	return kib << 10
 }
 
 // forget removes what the user's caches hold, so that the next mount is cold.
