@@ -44,7 +44,7 @@ func flushCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			stop := showUploads(c, client)
+			stop := showUploads(c.Context, c, client)
 			res, err := client.Flush(c.Context, rel, c.Duration("timeout"))
 			stop()
 			return errors.Join(printPush(c, res), flushError(c, path, res, err))
@@ -117,12 +117,12 @@ func wantsProgress() bool {
 }
 
 // showUploads shows on a terminal what the daemon uploads, until stop is called.
-func showUploads(c *cli.Context, client *control.Client) (stop func()) {
+func showUploads(ctx context.Context, c *cli.Context, client *control.Client) (stop func()) {
 	if !isTerminal(c.App.ErrWriter) || !wantsProgress() {
 		return func() {}
 	}
 	bar := progress(c.App.ErrWriter, true)
-	ctx, cancel := context.WithCancel(c.Context)
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -55,6 +55,11 @@ func umount(ctx context.Context, c *cli.Context, dir string) error {
 	// Whether it lives is asked first: then it may push for as long as it likes.
 	asking, cancel := context.WithTimeout(ctx, umountTimeout)
 	defer cancel()
+	if dying, err := control.AbortDying(asking, real); err != nil {
+		return fmt.Errorf("the daemon of %s was killed and can't end: %w", real, err)
+	} else if dying {
+		return umountDead(ctx, c, real)
+	}
 	_, err = client.Status(asking)
 	res := &control.UnmountResult{}
 	if err == nil {
@@ -63,7 +68,7 @@ func umount(ctx context.Context, c *cli.Context, dir string) error {
 			d := c.Duration("stop-timeout")
 			timeout = &d
 		}
-		stop := showUploads(c, client)
+		stop := showUploads(ctx, c, client)
 		res, err = client.Unmount(ctx, timeout)
 		stop()
 	}

@@ -48,6 +48,7 @@ func TestBench(t *testing.T) {
 	}{
 		{"warm", warmReads}, {"cold", coldSequential}, {"middle", coldMiddle}, {"listing", listing}, {"ready", ready},
 		{"small", smallFiles}, {"shards", shards}, {"tensor", oneTensor}, {"mapped", mappedFaults}, {"eight", eightReaders}, {"faults", underFaults}, {"peers", peers},
+		{"writing", writing}, {"many", manySmall},
 	} {
 		t.Run(bench.name, func(t *testing.T) {
 			memoryPeak = 0
