@@ -44,7 +44,7 @@ bench: build ## measure against what a user would pick instead
 
 soak: build ## the long checks: many gigabytes, many processes, a bad network (minutes)
 	$(GO) test -tags soak -count=1 -timeout 60m -v ./scripts/e2e
-	$(GO) test -tags soak -count=1 -timeout 60m -race -v -run "TestModel|TestKill" ./writeback
+	$(GO) test -tags soak -count=1 -timeout 60m -race -v -run "TestModel|TestKill|TestNoCommitIsDoubled" ./writeback
 	$(GO) test -tags soak -count=1 -timeout 60m -race -v -run "TestLostAnswers|TestKill" ./syncer
 
 conformance: build ## what the official clients see, against what hubfs sees (needs PyPI and npm)

@@ -25,8 +25,9 @@ import (
 // How much is done; the soak build does more.
 var (
 	killRounds     = 30        // how often processes are killed
-	modelChecks    = 300       // runs of TestModel
-	hubModelChecks = 20        // runs of TestModelWithHub
+	modelChecks    = 200       // runs of TestModel
+	hubModelChecks = 14        // runs of TestModelWithHub
+	ambiguousTries = 12        // commits of TestNoCommitIsDoubled for each kind of answer
 	modelSeed      = uint64(1) // of random work; 0 is another one each time
 )
 

@@ -170,7 +170,10 @@ func (b *Branch) landed(sent sentCommit, oid, prRef string, made bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := &change{b: b, quiet: true}
-	shown := b.tree.Commit() != sent.Parent // the tree has the commit already
+	shown := !sent.NewPR && b.tree.Commit() != sent.Parent // the tree has the commit already, or later ones
+	if shown {
+		oid = b.tree.Commit()
+	}
 	for _, it := range sent.Items {
 		c.landed(it, shown)
 	}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hubfs/hubfs/hub"
 	"github.com/hubfs/hubfs/hub/hubtest"
@@ -189,35 +191,68 @@ func TestOpenWriterStaysOnOurs(t *testing.T) {
 	wantView(t, r.rig, withAttributes(want))
 }
 
-// TestNoCommitIsDoubled has the Hub answer writes with errors after they were done.
+// TestNoCommitIsDoubled has the Hub answer writes with errors after they were done, or
+// before, and tell of an old head, while others commit, too.
 func TestNoCommitIsDoubled(t *testing.T) {
-	for _, fault := range []localhub.Fault{localhub.FaultLanded500, localhub.FaultLostAnswer, localhub.FaultStatus503, localhub.FaultReset} {
-		t.Run(string(fault), func(t *testing.T) {
-			n, rate := 25, 0.5
-			if fault == localhub.FaultStatus503 || fault == localhub.FaultReset {
-				n, rate = 4, 0.1 // the client waits before it asks again
-			}
-			r := newCommitRig(t, map[string]string{"f": "0"}, nil)
-			before, _ := r.history()
-			r.server.Hub.SetNetwork(localhub.Network{Seed: 1, Faults: map[localhub.Fault]float64{fault: rate, localhub.FaultStaleHead: 0.5}})
-			for i := range n {
-				r.write(t, "f", fmt.Sprint(i+1))
-				r.flush("")
-			}
-			r.server.Hub.SetNetwork(localhub.Network{})
-			total, marks := r.history()
-			if total-before != n {
-				t.Errorf("%d commits for %d changes", total-before, n)
-			}
-			for mark, count := range marks {
-				if count > 1 {
-					t.Errorf("%s is there %d times", mark, count)
-				}
-			}
-			r.wantHub(map[string]string{"f": fmt.Sprint(n)})
-			r.wantClean()
-		})
+	slow := func(n int) int { return n / 12 } // the client waits before it asks again
+	for _, c := range []struct {
+		faults map[localhub.Fault]float64
+		tries  int
+	}{
+		{map[localhub.Fault]float64{localhub.FaultLanded500: 0.5}, ambiguousTries},
+		{map[localhub.Fault]float64{localhub.FaultLostAnswer: 0.5}, ambiguousTries},
+		{map[localhub.Fault]float64{localhub.FaultLanded500: 0.3, localhub.FaultLostAnswer: 0.3}, ambiguousTries},
+		{map[localhub.Fault]float64{localhub.FaultStatus503: 0.1}, slow(ambiguousTries)},
+		{map[localhub.Fault]float64{localhub.FaultReset: 0.1}, slow(ambiguousTries)},
+		{map[localhub.Fault]float64{localhub.FaultStatus429: 0.1}, slow(ambiguousTries)},
+		{map[localhub.Fault]float64{localhub.FaultExpireURL: 0.3}, slow(ambiguousTries)},
+	} {
+		var names []string
+		for fault := range c.faults {
+			names = append(names, string(fault))
+		}
+		slices.Sort(names)
+		t.Run(strings.Join(names, "+"), func(t *testing.T) { ambiguousRun(t, c.faults, c.tries) })
 	}
+}
+
+func ambiguousRun(t *testing.T, faults map[localhub.Fault]float64, n int) {
+	r := newCommitRig(t, map[string]string{"f": "0"}, nil)
+	faults[localhub.FaultStaleHead] = 0.5
+	want := map[string]string{"f": fmt.Sprint(n)}
+	theirs := 0
+	before, _ := r.history()
+	r.server.Hub.SetNetwork(localhub.Network{Seed: 1, Faults: faults})
+	for i := range n {
+		r.write(t, "f", fmt.Sprint(i+1))
+		if i%3 == 0 {
+			r.write(t, "w.bin", fmt.Sprint(weights, i))
+			want["w.bin"] = fmt.Sprint(weights, i)
+		}
+		if i%5 == 1 {
+			r.others(addOp("theirs", fmt.Sprint(i)))
+			want["theirs"] = fmt.Sprint(i)
+			theirs++
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		res, err := r.Flush(ctx, "")
+		cancel()
+		if err != nil || len(res.Failed) > 0 || len(res.Commits) != 1 {
+			t.Fatalf("flush %d: %+v, %v", i, res, err)
+		}
+	}
+	r.server.Hub.SetNetwork(localhub.Network{})
+	total, marks := r.history()
+	if total-before-theirs != n {
+		t.Errorf("%d commits for %d changes", total-before-theirs, n)
+	}
+	for mark, count := range marks {
+		if count > 1 {
+			t.Errorf("%s is there %d times", mark, count)
+		}
+	}
+	r.wantHub(want)
+	r.wantClean()
 }
 
 // TestCommitThatDiedIsFound lets the process die between the Hub's commit and its answer.

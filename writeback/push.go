@@ -49,7 +49,7 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 		n := len(x.items)
 		if n == 0 {
 			b.putBack(x)
-			return res, nil
+			return res, b.findSent(ctx, &res) // of which the tree may have told meanwhile
 		}
 		made, more, err := b.commit(ctx, x)
 		b.putBack(x)
@@ -68,7 +68,7 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 			if ferr := b.follow(ctx, &res); ferr != nil {
 				return res, ferr
 			}
-			if b.Tree() == x.tree { // what tells of the head is late
+			if b.Tree().Commit() == x.tree.Commit() { // what tells of the head is late
 				if err := b.pause(ctx, err); err != nil {
 					return res, err
 				}
@@ -209,9 +209,12 @@ func (b *Branch) findSent(ctx context.Context, res *Result) error {
 			continue
 		}
 		// The head first: what isn't found below a head that has moved can't land any more.
-		head, err := b.opts.OpenTree(ctx, b.Revision(), "")
-		if err != nil {
-			return err
+		head := b.Tree()
+		if head.Commit() == s.Parent {
+			var err error
+			if head, err = b.opts.OpenTree(ctx, b.Revision(), ""); err != nil {
+				return err
+			}
 		}
 		if head.Commit() == s.Parent {
 			continue // it hasn't landed; with the same parent it can't do so twice
@@ -226,7 +229,6 @@ func (b *Branch) findSent(ctx context.Context, res *Result) error {
 			}
 			continue
 		}
-		// Shown at that commit, whatever came after it: what tells of the head may be late.
 		if err := b.landed(s, made.ID, "", true); err != nil {
 			return err
 		}

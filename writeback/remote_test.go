@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hubfs/hubfs/blobcache"
@@ -41,6 +42,13 @@ func (t *remoteTree) List(_ context.Context, dir string) (*blobcache.Listing, er
 
 // openTree is Options.OpenTree.
 func (r *remote) openTree(ctx context.Context, revision, commit string) (Tree, error) {
+	if commit == "" && !strings.HasPrefix(revision, "refs/") {
+		info, err := r.client.RepoInfo(ctx, r.repo, &hub.RepoInfoOptions{Revision: revision})
+		if err != nil {
+			return nil, err
+		}
+		commit = info.SHA // which may be late
+	}
 	if commit == "" {
 		refs, err := r.client.Refs(ctx, r.repo, true)
 		if err != nil {
