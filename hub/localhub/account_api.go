@@ -84,8 +84,11 @@ func (h *Hub) discussionsBy(u *userRec) int {
 	n := 0
 	for _, typ := range repoTypes {
 		for _, r := range h.st.reposOf(typ) {
-			for _, pr := range r.PRs {
-				if !r.Private && strings.EqualFold(pr.Author, u.Name) {
+			if r.Private {
+				continue
+			}
+			for _, d := range h.st.discussionsOf(r.UID) {
+				if strings.EqualFold(d.Author, u.Name) {
 					n++
 				}
 			}

@@ -2,9 +2,9 @@ package localhub
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -137,7 +137,18 @@ func (d *draft) commitTo(rev string) (gitstore.OID, error) {
 	if err != nil {
 		return gitstore.OID{}, err
 	}
-	return oid, d.repo.moveRef(ref, head, oid)
+	if err := d.repo.moveRef(ref, head, oid); err != nil {
+		return gitstore.OID{}, err
+	}
+	if m := prRef.FindStringSubmatch(ref); m != nil {
+		num, _ := strconv.Atoi(m[1])
+		// The commit is made, whatever happens to the event: whoever reads the pull
+		// request next adds it.
+		if _, err := d.h.followPull(d.repo, num); err != nil {
+			d.h.log.Error("no event of a commit", "repo", d.repo.ID, "pull request", num, "error", err)
+		}
+	}
+	return oid, nil
 }
 
 // commitToNewPR makes the commit on a new pull request against a branch, and
@@ -162,38 +173,17 @@ func (d *draft) commitToNewPR(base string) (int, gitstore.OID, error) {
 	if err != nil {
 		return 0, gitstore.OID{}, err
 	}
-	// The ref comes first: without the record it still is a pull request, and its
-	// number isn't given again.
-	if err := d.repo.moveRef(fmt.Sprintf("%s%d", refsPR, n), gitstore.OID{}, oid); err != nil {
+	// The ref comes first: without the record its number isn't given again.
+	if err := d.repo.moveRef(pullRef(n), gitstore.OID{}, oid); err != nil {
 		return 0, gitstore.OID{}, err
 	}
-	err = d.h.st.changeRepo(d.repo.UID, func(r *repoRec) error {
-		r.PRs = append(r.PRs, prRec{Num: n, Title: d.title, Author: d.author, Base: strings.TrimPrefix(ref, refsHeads), Created: d.date})
-		return nil
-	})
+	rec := newDiscussion(n, d.author, d.title, strings.TrimSpace(d.description))
+	rec.Pull = &pullRec{Base: ref, Fork: head.String(), Head: head.String()}
+	if err := d.h.st.addDiscussion(d.repo.UID, rec); err != nil {
+		return 0, gitstore.OID{}, err
+	}
+	_, err = d.h.followPull(d.repo, n)
 	return n, oid, err
-}
-
-// nextNumber is the number of the next pull request. Requires the repository's
-// commit lock.
-func (h *Hub) nextNumber(r *repo) (int, error) {
-	n := 0
-	if rec := h.st.repoByUID(r.UID); rec != nil {
-		for _, pr := range rec.PRs {
-			n = max(n, pr.Num)
-		}
-	}
-	refs, err := r.git.Refs(refsPR)
-	if err != nil {
-		return 0, err
-	}
-	for _, ref := range refs {
-		var have int
-		if _, err := fmt.Sscanf(ref.Name, refsPR+"%d", &have); err == nil {
-			n = max(n, have)
-		}
-	}
-	return n + 1, nil
 }
 
 // write writes the commit on top of head (zero: the first one) and makes it

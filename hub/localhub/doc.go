@@ -9,8 +9,8 @@
 //
 // Everything is in the folder Options.Root, which one process has at a time:
 //
-//	hub.db              accounts, hashes of tokens, repositories, their old names, pull
-//	                    requests, Spaces, inference endpoints, which repository has which LFS objects, and the key
+//	hub.db              accounts, hashes of tokens, repositories, their old names,
+//	                    discussions, Spaces, inference endpoints, which repository has which LFS objects, and the key
 //	                    that signs URLs (type state)
 //	repos/<uid>.git     a bare repository (package gitstore)
 //	lfs/ab/cd/<sha256>  LFS objects, once for all repositories (type lfsStore)
@@ -30,8 +30,10 @@
 // reaches them is renamed into place. A repository is made before hub.db knows it,
 // and forgotten by hub.db before it is removed; New removes folders that nothing
 // knows. An LFS object has its name only when it is whole, verified and synced. A
-// pull request's ref comes before its record, and without the record it is still a
-// pull request. An upload in parts goes on where it was, for two days.
+// pull request's ref comes before its record: without it, only a number is lost. The
+// events of its commits are made up when it is next read. A merge whose crash came
+// between the commit and the record can be asked for again, and adds an empty commit.
+// An upload in parts goes on where it was, for two days.
 //
 // # Who may what
 //
@@ -65,6 +67,16 @@
 //     there is 404, EntryNotFound, as is a commit to a branch that isn't there
 //     (RevisionNotFound).
 //   - Commits that a squash or a moved branch left behind can still be read by id.
+//   - A pull request is merged as one commit on its target, titled with its title and
+//     number, with all that it changes since the newest commit that both have. Both may
+//     have changed a text, of 1 MiB at most, but not lines that touch each other: a
+//     conflict is 409 with filesWithConflicts. What is a draft, closed or merged is 400.
+//     One without changes can be merged, too. A merged one stays merged.
+//   - Everybody who may read a repository may open discussions there. A title is changed,
+//     and a discussion closed or opened, by its author or who may write to the repository;
+//     a comment edited or hidden by its own. Comments are shown as they were written.
+//     The state that there is already is 400. Descriptions and comments have 65,536
+//     characters at most. A page of discussions has 50.
 //   - The author of a pull request may add commits to it, and so may everybody who may
 //     write to the repository.
 //   - Duplicating copies branch main with its history.

@@ -56,6 +56,8 @@ var apiVerbs = map[string]verb{
 	"restart":      {postOnly(ofSpace((*call).restartSpace)), 0, 0},
 	"storage":      {methods{http.MethodPost: ofSpace((*call).requestStorage), http.MethodDelete: ofSpace((*call).deleteStorage)}, 0, 0},
 
+	"discussions": {methods{http.MethodGet: (*call).discussions, http.MethodPost: (*call).discussions}, 0, 4},
+
 	"like":   {methods{http.MethodPost: (*call).like, http.MethodDelete: (*call).unlike}, 0, 0},
 	"likers": {getOnly((*call).likers), 0, 0},
 

@@ -31,7 +31,9 @@ type state struct {
 	byUID     map[string]*repoRec
 	endpoints map[string]*endpointRec
 	renames   map[repoKey]string // old name to uid
-	social    social
+	// discussions are by uid of the repository and number.
+	discussions map[string]map[int]*discussionRec
+	social      social
 
 	// write keeps writers apart, from the check of what is there to the change of
 	// the maps. It comes before mu.
@@ -92,7 +94,7 @@ type repoRec struct {
 	Space        *spaceRec `json:"space,omitempty"`
 }
 
-// prRec is a pull request. Its commits are on refs/pr/<Num>.
+// prRec is a pull request as it was kept before there were discussions.
 type prRec struct {
 	Num     int       `json:"num"`
 	Title   string    `json:"title"`
@@ -152,7 +154,7 @@ func openState(root string, noSync bool) (*state, error) {
 
 func (s *state) load() error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range [][]byte{bucketConfig, bucketUsers, bucketOrgs, bucketTokens, bucketRepos, bucketRenames, bucketLFS, bucketEndpoints} {
+		for _, b := range [][]byte{bucketConfig, bucketUsers, bucketOrgs, bucketTokens, bucketRepos, bucketRenames, bucketLFS, bucketEndpoints, bucketDiscussions} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
@@ -182,6 +184,7 @@ func (s *state) load() error {
 				s.renames[repoKey{typ, id}] = *uid
 			}),
 			s.social.load(tx),
+			s.loadDiscussions(tx),
 		} {
 			if err != nil {
 				return err

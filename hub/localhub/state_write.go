@@ -47,7 +47,7 @@ func (s *state) changeRepo(uid string, fn func(*repoRec) error) error {
 		return repoNotFound()
 	}
 	r := *old
-	r.Granted, r.PRs = slices.Clone(old.Granted), slices.Clone(old.PRs)
+	r.Granted = slices.Clone(old.Granted)
 	if err := fn(&r); err != nil {
 		return err
 	}
@@ -122,16 +122,14 @@ func (s *state) dropRepo(uid string) error {
 		for _, k := range old {
 			err = errors.Join(err, tx.Bucket(bucketRenames).Delete([]byte(k.String())))
 		}
-		c := tx.Bucket(bucketLFS).Cursor()
 		prefix := uid + "/"
-		for k, _ := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, _ = c.Next() {
-			err = errors.Join(err, c.Delete())
-		}
+		err = errors.Join(err, deletePrefix(tx.Bucket(bucketLFS), prefix), deletePrefix(tx.Bucket(bucketDiscussions), prefix))
 		return errors.Join(err, s.dropLikes(tx, uid))
 	}, func() {
 		delete(s.repos, r.key())
 		delete(s.byUID, uid)
 		delete(s.social.likes, uid)
+		delete(s.discussions, uid)
 		for _, k := range old {
 			delete(s.renames, k)
 		}

@@ -317,10 +317,9 @@ func (c *call) writableRevision(pr bool) (string, error) {
 // mayWrite refuses callers who may not write to a revision.
 func (c *call) mayWrite(rev string, pr bool) error {
 	if m := prRef.FindStringSubmatch(rev); m != nil && !pr {
-		for _, p := range c.repo.PRs {
-			if strconv.Itoa(p.Num) == m[1] && strings.EqualFold(p.Author, c.name()) {
-				pr = true
-			}
+		num, _ := strconv.Atoi(m[1])
+		if d, err := c.h.st.discussion(c.repo.UID, num); err == nil && d.Pull != nil && strings.EqualFold(d.Author, c.name()) {
+			pr = true
 		}
 	}
 	if !pr {
