@@ -20,7 +20,7 @@ import (
 )
 
 // How often tests do what is random in them.
-var lostRounds, killRounds = 40, 20
+var lostRounds, killRounds = 30, 20
 
 // victimArgs has what this program is to sync until it is killed, instead of running tests.
 const victimArgs = "SYNCER_TEST_VICTIM"

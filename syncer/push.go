@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -85,9 +84,6 @@ func (p *push) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.forgetGone(); err != nil {
-		return err
-	}
 	s.notePending(found)
 	if len(found) > 0 && !p.asked && s.slotIn() > 0 {
 		return errSlot
@@ -103,23 +99,6 @@ func (p *push) run(ctx context.Context) error {
 		}
 	}
 	return p.squash(ctx)
-}
-
-// forgetGone drops the failures of files that aren't there any more.
-func (s *Syncer) forgetGone() error {
-	gone := make(map[string]*record)
-	for path, rec := range s.store.files {
-		if rec.Failure == "" {
-			continue
-		}
-		if _, regular := look(filepath.Join(s.o.Folder, filepath.FromSlash(path))); !regular {
-			gone[path] = nil
-		}
-	}
-	if len(gone) == 0 {
-		return nil
-	}
-	return s.store.save(gone, nil)
 }
 
 // takeAll hashes candidates, and notes those whose content is what was committed.

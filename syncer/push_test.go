@@ -43,8 +43,12 @@ func TestPush(t *testing.T) {
 	}
 	want["runs/1/config.json"], want["runs/1/void"] = "{1}", "" // and nothing is deleted
 	b.has(want)
+	b.write("sub/weights.bin", strings.Repeat("w", 100_000)) // it comes back as it was
+	r.flush(0)
+	b.ok(os.Remove(filepath.Join(b.folder, "sub/weights.bin")))
+	r.flush(0)
 	st := r.Status()
-	if st.Files != 4 || st.Pending != 0 || st.Failed != 0 || st.LastCommit == nil || st.LastCommit.OID != res.Commits[0].OID || st.Error != "" {
+	if st.Files != 2 || st.Pending != 0 || st.Failed != 0 || st.LastCommit == nil || st.LastCommit.OID != res.Commits[0].OID || st.Error != "" {
 		t.Errorf("%+v", st)
 	}
 }

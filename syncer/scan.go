@@ -16,10 +16,15 @@ type candidate struct {
 }
 
 // scan lists the files of the folder that differ from their records, in the order of their paths; retry
-// also those that the Hub has refused. A file that goes away meanwhile is none.
+// also those that the Hub has refused or ignored. A file that goes away meanwhile is none. Records of files
+// that aren't there are forgotten: one that comes back is compared with the Hub again.
 func (s *Syncer) scan(ctx context.Context, retry bool) ([]candidate, error) {
 	patterns := s.o.patterns()
 	var out []candidate
+	gone := make(map[string]*record)
+	for path := range s.store.files {
+		gone[path] = nil
+	}
 	err := filepath.WalkDir(s.o.Folder, func(name string, d fs.DirEntry, err error) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -47,13 +52,17 @@ func (s *Syncer) scan(ctx context.Context, retry bool) ([]candidate, error) {
 		if !regular {
 			return nil
 		}
+		delete(gone, rel)
 		rec := s.store.files[rel]
-		if rec == nil || rec.stamp != now || rec.Again || retry && rec.Failure != "" {
+		if rec == nil || rec.stamp != now || rec.Again || retry && (rec.Failure != "" || rec.Ignored) {
 			out = append(out, candidate{rel, now})
 		}
 		return nil
 	})
-	return out, err
+	if err != nil || len(gone) == 0 {
+		return out, err
+	}
+	return out, s.store.save(gone, nil)
 }
 
 // look gives the stamp of a file, or of what a link leads to; false if that is no regular file, or nothing.

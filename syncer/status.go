@@ -28,7 +28,7 @@ type Status struct {
 	SquashHistory bool         `json:"squash_history"`
 
 	Pushing    bool       `json:"pushing"`
-	Files      int        `json:"files"`   // that were committed, in all
+	Files      int        `json:"files"`   // of the folder, of which the Hub has something
 	Pending    int        `json:"pending"` // that differ, as of the last look at the folder
 	Failed     int        `json:"failed"`
 	Failures   []Failure  `json:"failures,omitempty"` // the first hundred

@@ -152,12 +152,9 @@ func serveSync(c *cli.Context, p *syncPlan) (err error) {
 	if err != nil {
 		return alreadySynced(err, s.Folder())
 	}
-	if err := s.Prepare(c.Context); err != nil {
-		if !syncer.Temporary(err) {
-			listener.Close()
-			return err
-		}
-		log.Warn("the Hub can't be reached yet; what is to be pushed waits", "err", err)
+	if err := prepareSync(c.Context, s, log); err != nil {
+		listener.Close()
+		return err
 	}
 	usr1 := make(chan os.Signal, 1)
 	signal.Notify(usr1, syscall.SIGUSR1)
@@ -169,6 +166,21 @@ func serveSync(c *cli.Context, p *syncPlan) (err error) {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(c.Context), 5*time.Second)
 	defer cancel()
 	return errors.Join(notPushed(s.Folder(), res, err), server.Close(closing))
+}
+
+// startTime is how long the Hub may take to answer before a sync starts without it.
+const startTime = 20 * time.Second
+
+// prepareSync makes the repository if need be. That the Hub is away is no reason not to start.
+func prepareSync(ctx context.Context, s *syncer.Syncer, log *slog.Logger) error {
+	short, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	err := s.Prepare(short)
+	if err == nil || ctx.Err() != nil || !syncer.Temporary(err) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	log.Warn("the Hub can't be reached yet; what is to be pushed waits", "err", err)
+	return nil
 }
 
 // run pushes until a signal or the socket ends it; a second signal breaks the last push off.
