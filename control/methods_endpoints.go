@@ -85,7 +85,7 @@ type createEndpointParams struct {
 	Task         string            `param:"task" doc:"such as text-classification"`
 	CustomImage  object            `param:"custom_image" doc:"Docker image: {url, health_route, env, ...}"`
 	Secrets      map[string]string `param:"secrets" secret:"true" doc:"what the container reads as environment variables"`
-	Type         string            `param:"type" default:"protected" doc:"who may use it: public, protected or private"`
+	Type         string            `param:"type" default:"protected" doc:"who may use it: public, protected (authenticated) or private"`
 	inNamespace
 }
 

@@ -20,7 +20,7 @@ ORGS = ["acme=alice:admin,bob:write,carol:read"]
 
 
 class Hub:
-    """An embedded Hub, in a process of its own."""
+    """An embedded Hub, in a process of its own. What starts on it does so for the whole run: no state depends on the clock."""
 
     def __init__(self, hubfs, root, log):
         self.hubfs, self.root, self.log = hubfs, root, log
@@ -32,7 +32,7 @@ class Hub:
         self.process = None
 
     def start(self):
-        args = [self.hubfs, "serve", "--debug", "--root", self.root, "--listen", f"127.0.0.1:{self.ports[0]}", "--content-listen", f"127.0.0.1:{self.ports[1]}"]
+        args = [self.hubfs, "serve", "--debug", "--startup", "1h", "--root", self.root, "--listen", f"127.0.0.1:{self.ports[0]}", "--content-listen", f"127.0.0.1:{self.ports[1]}"]
         for flag, values in (("--user", USERS), ("--org", ORGS)):
             for value in values:
                 args += [flag, value]
@@ -169,8 +169,8 @@ class Ours(Side):
         secret = {p["name"] for p in method["params"] if p.get("secret")}
         args, env = [], {}
         for name, value in on_side(self, case.params).items():
-            if name in secret and isinstance(value, str):
-                env[f"SECRET_{name}"] = value
+            if name in secret and isinstance(value, (str, list, dict)):
+                env[f"SECRET_{name}"] = value if isinstance(value, str) else json.dumps(value)
                 args.append(f"{name}@=env:SECRET_{name}")
             else:
                 args.append(f"{name}:={json.dumps(value)}")
