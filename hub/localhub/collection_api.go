@@ -300,7 +300,7 @@ func (c *call) changeItem(r *collectionRec, fn func(items []collectionItem, at i
 		r.Items = c.h.prune(r.Items)
 		at := slices.IndexFunc(r.Items, func(it collectionItem) bool { return it.ID == c.segs[3] })
 		if at < 0 {
-			return nil, fail(http.StatusNotFound, "There is no item %q in this collection", oneLine(c.segs[3]))
+			return nil, fail(http.StatusNotFound, "There is no such item in this collection")
 		}
 		r.Items, r.Updated = fn(r.Items, at), c.h.now()
 		return nil, nil
