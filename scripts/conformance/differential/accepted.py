@@ -26,6 +26,7 @@ ACCEPTED = [
         for name in ("usedStorage", "used_storage", "baseModels", "base_models", "childrenModelCount", "children_model_count")
     ),
     Accepted("*: *runtime.dev_mode", "an attribute that only later releases have", OLD),
+    Accepted("create_tag/bad name: error", "hubfs refuses what can't be the name of a tag before it asks"),
     Accepted("whoami/wrong token: error", "the old client hides the Hub's refusal behind an error of its HTTP library", OLD),
     Accepted("get_full_repo_name/wrong token: error", "it asks whoami", OLD),
     Accepted("list_papers/*: *authors*", "later releases give objects, hubfs the names as release 0.27.1", NEW),
