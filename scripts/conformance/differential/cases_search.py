@@ -160,7 +160,7 @@ for name, params in {
     "models": {"models": [BERT, QUANT]},
 }.items():
     case("list_spaces", name, params, shows=ids(APP))
-case("list_spaces", "order", {"sort": "likes", "search": "page", "limit": 3}, shows=ids(PAGE))
+case("list_spaces", "order", {"sort": "likes", "author": "dave", "search": "page", "limit": 3}, shows=ids(PAGE))
 case("list_spaces", "expand and full", {"expand": ["sha"], "full": True}, fails="ValueError")
 case("list_spaces", "unknown attribute", {"expand": ["downloads"]}, fails="BadRequestError:400")
 
