@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,14 +23,23 @@ type Result struct {
 }
 
 const (
-	pushRounds = 30               // how often a commit is tried again, on top of others' say, before giving up for now
-	lateCommit = 90 * time.Second // how long a request to begin a pull request may take to land
+	pushRounds = 30 // how often a commit is tried again, on top of others' say, before giving up for now
+	// maxPostpones is how often a push goes on without what can't be read now; then it is
+	// taken for more than a few files.
+	maxPostpones = 3
+	lateCommit   = 90 * time.Second // how long a request to begin a pull request may take to land
 )
 
 // push commits what a selection has. Each path goes at most once: who is written to all
 // the time waits for the next push.
 func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error) {
-	limit, tries, followed := 0, 0, false
+	limit, tries, postpones, followed := 0, 0, 0, false
+	var held, postponed error // why something stays that isn't refused
+	defer func() {
+		if err == nil {
+			err = cmp.Or(held, postponed) // one line, not all of them
+		}
+	}()
 	b.mu.Lock()
 	clear(b.refused)
 	clear(b.pushed)
@@ -39,13 +49,11 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 		if err := b.findSent(ctx, &res); err != nil {
 			return res, err
 		}
-		if err := b.solveConflicts(ctx, sel); err != nil {
-			return res, err
+		if held = b.solveConflicts(ctx, sel); errors.Is(held, ErrConflict) {
+			return res, held
 		}
 		x, err := b.take(ctx, sel, limit)
-		if err != nil {
-			return res, err
-		}
+		held = cmp.Or(held, err)
 		n := len(x.items)
 		if n == 0 {
 			b.putBack(x)
@@ -73,6 +81,9 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 					return res, err
 				}
 			}
+		case !b.opts.Atomic && postpones < maxPostpones && b.postpone(ctx, x, err):
+			postponed = cmp.Or(postponed, err)
+			postpones++
 		case b.blame(x, err):
 			if b.opts.Atomic {
 				return res, err
@@ -311,6 +322,22 @@ func passing(err error) bool {
 	return false
 }
 
+// postpone leaves paths out of the push under way that an error names without blaming
+// them: the base of an edit could not be fetched, say. It says whether there are any.
+func (b *Branch) postpone(ctx context.Context, x *batch, err error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	found := false
+	for _, f := range hub.FailedPaths(err) {
+		for _, it := range x.items {
+			if it.path == f.Path && passing(f.Err) && ctx.Err() == nil {
+				b.refused[it.node], found = it.ver, true
+			}
+		}
+	}
+	return found
+}
+
 // blame marks the paths that an error names as failed, and says whether there are any.
 func (b *Branch) blame(x *batch, err error) bool {
 	var guilty []*item
@@ -324,10 +351,9 @@ func (b *Branch) blame(x *batch, err error) bool {
 		}
 	}
 	for _, f := range hub.FailedPaths(err) {
-		if passing(f.Err) {
-			return false // of the base of an edit, say, that could not be fetched
+		if !passing(f.Err) {
+			add(f.Path, f.Err)
 		}
-		add(f.Path, f.Err)
 	}
 	var invalid *hub.ValidationError
 	if len(guilty) == 0 && errors.As(err, &invalid) {

@@ -69,15 +69,7 @@ func TestAtomicTick(t *testing.T) {
 // doesn't answer: it is no fault of the file's.
 func TestBaseThatCannotBeFetched(t *testing.T) {
 	var down atomic.Bool
-	r := newCommitRig(t, map[string]string{"w.bin": weights}, func(o *Options) {
-		open := o.Blob
-		o.Blob = func(f blobcache.File) (Blob, error) {
-			if down.Load() {
-				return nil, fmt.Errorf("fetching a block: %w", hub.ErrUnavailable)
-			}
-			return open(f)
-		}
-	})
+	r := newCommitRig(t, map[string]string{"w.bin": weights}, withoutBlobs(&down))
 	f := r.openFile(t, "w.bin", os.O_RDWR)
 	_, err := f.WriteAt([]byte("EDIT"), 100)
 	must(t, err)
@@ -95,6 +87,44 @@ func TestBaseThatCannotBeFetched(t *testing.T) {
 	down.Store(false)
 	r.flush("")
 	r.wantHub(map[string]string{"w.bin": weights[:100] + "EDIT" + weights[104:], "other": "1"})
+}
+
+// withoutBlobs lets content of the Hub be out of reach.
+func withoutBlobs(down *atomic.Bool) func(*Options) {
+	return func(o *Options) {
+		open := o.Blob
+		o.Blob = func(f blobcache.File) (Blob, error) {
+			if down.Load() {
+				return nil, fmt.Errorf("fetching a block: %w", hub.ErrUnavailable)
+			}
+			return open(f)
+		}
+	}
+}
+
+// TestConflictThatCannotBeSolvedNow holds back its own path only.
+func TestConflictThatCannotBeSolvedNow(t *testing.T) {
+	var down atomic.Bool
+	r := newCommitRig(t, map[string]string{"w.bin": weights}, withoutBlobs(&down))
+	f := r.openFile(t, "w.bin", os.O_RDWR)
+	_, err := f.WriteAt([]byte("EDIT"), 100)
+	must(t, err)
+	must(t, f.Release())
+	r.write(t, "other", "1")
+	theirs := strings.ToUpper(weights)
+	r.others(addOp("w.bin", theirs))
+	down.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := r.Flush(ctx, ""); err == nil {
+		t.Error("no error")
+	}
+	r.wantHub(map[string]string{"w.bin": theirs, "other": "1"})
+	down.Store(false)
+	r.flush("")
+	ours := weights[:100] + "EDIT" + weights[104:]
+	r.wantHub(map[string]string{"w.bin": theirs, "other": "1", conflictOf(t, "w.bin", ours): ours})
+	r.wantClean()
 }
 
 // TestLostAnswerIsTold has a flush tell of a commit whose answer was lost.

@@ -28,7 +28,8 @@ type clash struct {
 }
 
 // solveConflicts decides about paths that were changed here and on the Hub. Files that
-// are being written to wait until they are closed.
+// are being written to wait until they are closed. ErrConflict stops the push; any other
+// error is of paths that wait, too, and keeps nothing else back.
 func (b *Branch) solveConflicts(ctx context.Context, sel selection) error {
 	clashes := b.clashes(sel)
 	defer func() {
@@ -40,17 +41,13 @@ func (b *Branch) solveConflicts(ctx context.Context, sel selection) error {
 		return fmt.Errorf("%w: %s and %d more", ErrConflict, clashes[0].path, len(clashes)-1)
 	}
 	var changed []string
+	var failed error
 	for _, k := range clashes {
-		v, err := b.judge(ctx, k)
+		done, err := b.settleClash(ctx, k)
 		if err != nil {
-			return pathError(k.path, err)
-		}
-		if v == holdBack {
+			failed = pathError(k.path, err)
+			b.log.Warn("a conflict can't be solved now", "repo", b.key.Repo, "path", k.path, "error", err)
 			continue
-		}
-		done, err := b.solve(ctx, k, v)
-		if err != nil {
-			return pathError(k.path, err)
 		}
 		if done {
 			changed = append(changed, k.path)
@@ -63,7 +60,16 @@ func (b *Branch) solveConflicts(ctx context.Context, sel selection) error {
 	if len(changed) > 0 && b.opts.Changed != nil {
 		b.opts.Changed(changed)
 	}
-	return nil
+	return failed
+}
+
+// settleClash decides one.
+func (b *Branch) settleClash(ctx context.Context, k *clash) (done bool, err error) {
+	v, err := b.judge(ctx, k)
+	if err != nil || v == holdBack {
+		return false, err
+	}
+	return b.solve(ctx, k, v)
 }
 
 // clashes gathers what there is to decide.

@@ -69,24 +69,26 @@ func (x *batch) done() {
 }
 
 // take gathers what a selection has, at this instant: files go on being written to, and
-// the batch keeps what they hold now. At most limit items; 0 is all. putBack ends it.
+// the batch keeps what they hold now. At most limit items; 0 is all. putBack ends it. An
+// error is of what can't be taken now; the rest is.
 func (b *Branch) take(ctx context.Context, sel selection, limit int) (*batch, error) {
 	x := b.takeNow(sel, limit)
-	for _, it := range x.items {
+	var failed error
+	x.keep(func(it *item) bool {
 		if !it.lines {
-			continue
+			return true
 		}
 		size, err := it.content.wholeLines(ctx)
 		if err != nil {
-			b.putBack(x)
-			return nil, err
+			failed = pathError(it.path, err)
+			return false
 		}
 		if it.prefix = size < it.content.size; it.prefix {
 			it.content.size, it.now = size, nil
 		}
-	}
-	x.keep(func(it *item) bool { return !it.lines || it.content.size > 0 })
-	return x, nil
+		return size > 0
+	})
+	return x, failed
 }
 
 func (b *Branch) takeNow(sel selection, limit int) *batch {
