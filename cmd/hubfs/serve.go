@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ func serveCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "user", Usage: "`NAME=TOKEN`, repeatable, \"NAME=TOKEN read\" for one that can't write; seen by everybody on this machine, so for tests only"},
 			&cli.StringFlag{Name: "users-file", Usage: "`FILE` with NAME=TOKEN lines"},
 			&cli.StringSliceFlag{Name: "org", Usage: "`NAME=USER[:ROLE],...`, repeatable: an organisation with members; roles are read, contributor, write and admin"},
+			&cli.StringSliceFlag{Name: "no-billing", Usage: "`NAME` of a user or organisation for whom nobody pays, repeatable: hardware, storage and endpoints are refused"},
 			&cli.DurationFlag{Name: "latency", Usage: "wait so long before each answer"},
 			&cli.StringFlag{Name: "bandwidth", Usage: "bytes a second in all, such as 200MB/s"},
 			&cli.StringFlag{Name: "connection-bandwidth", Usage: "bytes a second for each connection, such as 25MB/s"},
@@ -73,6 +75,9 @@ func runServe(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	for i := range users {
+		users[i].NoBilling = slices.Contains(c.StringSlice("no-billing"), users[i].Name)
+	}
 	network, err := serveNetwork(c)
 	if err != nil {
 		return err
@@ -87,7 +92,7 @@ func runServe(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := makeOrgs(s.Hub, c.StringSlice("org")); err != nil {
+	if err := makeOrgs(s.Hub, c.StringSlice("org"), c.StringSlice("no-billing")); err != nil {
 		return errors.Join(err, s.close())
 	}
 	if len(c.StringSlice("user")) > 0 && !loopback(listen) {
@@ -180,13 +185,13 @@ func parseUser(s string) (localhub.User, bool) {
 }
 
 // makeOrgs makes the organisations of --org, whose members must be users.
-func makeOrgs(h *localhub.Hub, orgs []string) error {
+func makeOrgs(h *localhub.Hub, orgs, unpaid []string) error {
 	for _, o := range orgs {
 		name, members, ok := strings.Cut(o, "=")
 		if !ok || name == "" {
 			return usagef("--org: write NAME=USER[:ROLE],...")
 		}
-		if err := h.CreateOrg(localhub.Org{Name: name}); err != nil {
+		if err := h.CreateOrg(localhub.Org{Name: name, NoBilling: slices.Contains(unpaid, name)}); err != nil {
 			return fmt.Errorf("--org %s: %w", name, err)
 		}
 		for m := range strings.SplitSeq(members, ",") {

@@ -48,7 +48,9 @@ case("get_inference_endpoint", "another's", {"name": "one", "namespace": "alice"
 BY_NAME = sorted_by("namespace", "name")
 case("list_inference_endpoints", "own", {}, view=BY_NAME, shows=bool)
 case("list_inference_endpoints", "of an organisation", {"namespace": "acme"}, view=BY_NAME, shows=bool)
-case("list_inference_endpoints", "none", {}, user="dave", shows=lambda v: v == [])
+case("list_inference_endpoints", "none", {}, user="carol", shows=lambda v: v == [])
+case("list_inference_endpoints", "nobody pays", {}, user="dave", fails=UNAUTHORIZED)
+case("create_inference_endpoint", "nobody pays", {"name": "bad", **NEW}, user="dave", fails=UNAUTHORIZED)
 case("list_inference_endpoints", "another's", {"namespace": "bob"}, fails=UNAUTHORIZED)
 
 EVERYTHING = {

@@ -2,7 +2,7 @@
 
 from cases import case, seed
 
-APP, PAGE, NONE, HIDDEN = "alice/spaces-app", "alice/spaces-page", "alice/spaces-none", "bob/spaces-hidden"
+APP, PAGE, NONE, HIDDEN, POOR = "alice/spaces-app", "alice/spaces-page", "alice/spaces-none", "bob/spaces-hidden", "dave/spaces-poor"
 
 
 @seed
@@ -11,6 +11,7 @@ def spaces(api):
     alice.create_repo(APP, repo_type="space", space_sdk="gradio", space_variables=[{"key": "SEEDED", "value": "1", "description": "from the start"}])
     alice.upload_file(path_or_fileobj=b"print()\n", path_in_repo="app.py", repo_id=APP, repo_type="space")
     alice.create_repo(PAGE, repo_type="space", space_sdk="static")
+    api["dave"].create_repo(POOR, repo_type="space", space_sdk="docker")
     api["bob"].create_repo(HIDDEN, repo_type="space", space_sdk="docker", private=True)
 
 
@@ -78,6 +79,9 @@ case("request_space_hardware", "paid", {**SPACE, "hardware": "t4-medium"}, shows
 case("request_space_hardware", "with a sleep time", {**SPACE, "hardware": "a10g-small", "sleep_time": 3600}, shows=lambda v: v["sleep_time"] == 3600)
 case("request_space_hardware", "unknown", {**SPACE, "hardware": "abacus"}, fails=BAD)
 case("request_space_hardware", "for subscribers", {**SPACE, "hardware": "zero-a10g"}, fails=FORBIDDEN)
+case("request_space_hardware", "nobody pays", {"repo_id": POOR, "hardware": "t4-small"}, user="dave", fails="HfHubHTTPError:402")
+case("request_space_hardware", "free", {"repo_id": POOR, "hardware": "cpu-basic"}, user="dave")
+case("request_space_storage", "nobody pays", {"repo_id": POOR, "storage": "small"}, user="dave", fails="HfHubHTTPError:402")
 case("request_space_hardware", "static", {"repo_id": PAGE, "hardware": "t4-small"}, fails=BAD)
 case("request_space_hardware", "another's", {**SPACE, "hardware": "t4-small"}, user="bob", fails=FORBIDDEN)
 case("set_space_sleep_time", "seconds", {**SPACE, "sleep_time": 1234}, shows=lambda v: v["sleep_time"] == 1234)

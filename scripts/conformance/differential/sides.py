@@ -16,6 +16,7 @@ from plain import plain
 # Who there is. The name of a token is that of its user, or of the user with what it can't.
 TOKENS = {"alice": "hf_alice", "bob": "hf_bob", "carol": "hf_carol", "dave": "hf_dave", "alice-read": "hf_alice_read", "wrong": "hf_wrong"}
 USERS = ["alice=hf_alice", "alice=hf_alice_read read", "bob=hf_bob", "carol=hf_carol", "dave=hf_dave"]
+UNPAID = "dave"  # nobody pays for what costs money
 ORGS = ["acme=alice:admin,bob:write,carol:read"]
 
 
@@ -32,7 +33,7 @@ class Hub:
         self.process = None
 
     def start(self):
-        args = [self.hubfs, "serve", "--debug", "--startup", "1h", "--root", self.root, "--listen", f"127.0.0.1:{self.ports[0]}", "--content-listen", f"127.0.0.1:{self.ports[1]}"]
+        args = [self.hubfs, "serve", "--debug", "--startup", "1h", "--no-billing", UNPAID, "--root", self.root, "--listen", f"127.0.0.1:{self.ports[0]}", "--content-listen", f"127.0.0.1:{self.ports[1]}"]
         for flag, values in (("--user", USERS), ("--org", ORGS)):
             for value in values:
                 args += [flag, value]
