@@ -12,6 +12,9 @@
 // of the machine's processes as far as we may see them, and a tick of the timer also takes a file that was
 // written in the last ten seconds for one. The last push of a run takes everything to its end.
 //
+// A large file that changes all the time is uploaded by the clock at most every ten times as long as its last
+// upload took.
+//
 // Nothing is ever deleted on the Hub: a file that is removed or renamed here stays there. The paths of a
 // file that is truncated, rewritten or replaced are committed anew as they are then.
 //
@@ -30,7 +33,7 @@
 // A transaction of bbolt is atomic and durable, and pushes are minutes apart, so it keeps all of it:
 //
 //	files      by path: size, times, inode and device when it was looked at, how much of it was committed,
-//	           its hashes; or why it was refused
+//	           its hash; or why it was refused
 //	uploads    by sha256: which parts of a large upload the server has
 //	meta       commits that were sent and not answered, times of the commits of the last hour, the last
 //	           commit, whether a squash is due, and when the repository was created

@@ -28,6 +28,9 @@ const (
 	grain = 2 * time.Second
 	// gitHashLimit is the size from which a file isn't hashed as Git does: it won't be a regular one.
 	gitHashLimit = 64 << 20
+	// largeFile is the size from which uploads are timed: one that changes all the time isn't uploaded all
+	// the time.
+	largeFile = 64 << 20
 	// Files up to smallFile are held in memory from the time they are hashed, as far as smallFiles goes in
 	// all: one that is replaced all the time would else never be the same long enough to be sent.
 	smallFile  = 32 << 10
@@ -41,17 +44,22 @@ type item struct {
 	size   int64
 	sha256 string
 	again  bool // see record.Again
-	held   bool // in memory
+	took   time.Duration
+	at     int64 // see record.At
+	held   bool  // in memory
 	add    *hub.Add
 }
 
 // record is what is known of the file if it is committed.
 func (it *item) record() *record {
-	return &record{stamp: it.stamp, Sent: it.size, SHA256: it.sha256, Again: it.again}
+	return &record{
+		stamp: it.stamp, Sent: it.size, SHA256: it.sha256, Again: it.again, Cut: it.size < it.stamp.Size,
+		Took: it.took.Milliseconds(), At: it.at,
+	}
 }
 
 // take hashes a candidate, as far as it was there when the folder was looked at. It gives nil where there
-// is nothing to push: the file is gone, or has no whole line yet.
+// is nothing to push: the file is gone, or has no more whole lines than were committed.
 func (p *push) take(ctx context.Context, c candidate) (*item, error) {
 	s := p.s
 	name := filepath.Join(s.o.Folder, filepath.FromSlash(c.path))
@@ -76,11 +84,12 @@ func (p *push) take(ctx context.Context, c candidate) (*item, error) {
 		if it.size, err = s.wholeLines(f, c, p.asked); err != nil {
 			return nil, err
 		}
-		if it.size == 0 {
+		rec := s.store.files[c.path]
+		if it.size == 0 || rec != nil && rec.Cut && !rec.Again && rec.stamp == c.stamp && rec.Sent == it.size && rec.Failure == "" {
 			return nil, nil
 		}
 	}
-	it.again = it.size < c.Size || s.now().Add(-grain).Before(time.Unix(0, now.CTime))
+	it.again = s.now().Add(-grain).Before(time.Unix(0, now.CTime))
 	sum256, sumGit := sha256.New(), hash.Hash(nil)
 	if it.size < gitHashLimit {
 		sumGit = sha1.New() //nolint:gosec // as above

@@ -84,6 +84,9 @@ func (p *push) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !p.asked {
+		found = slices.DeleteFunc(found, s.tooSoon)
+	}
 	s.notePending(found)
 	if len(found) > 0 && !p.asked && s.slotIn() > 0 {
 		return errSlot
@@ -99,6 +102,21 @@ func (p *push) run(ctx context.Context) error {
 		}
 	}
 	return p.squash(ctx)
+}
+
+// tooSoon says whether a file is so large that it isn't uploaded again yet: a tick spends at most a tenth of
+// the time on one.
+func (s *Syncer) tooSoon(c candidate) bool {
+	rec := s.store.files[c.path]
+	if rec == nil || rec.Took == 0 || c.Size < s.large || rec.Failure != "" {
+		return false
+	}
+	since := s.now().Sub(time.Unix(rec.At, 0))
+	if since < 0 || since >= 10*time.Duration(rec.Took)*time.Millisecond {
+		return false
+	}
+	s.later++
+	return true
 }
 
 // takeAll hashes candidates, and notes those whose content is what was committed.
@@ -238,9 +256,15 @@ func (p *push) upload(ctx context.Context, items []*item) ([]*item, error) {
 	for _, it := range items {
 		it.add.State.Multipart = s.store.upload(it.sha256)
 	}
+	begin := s.now()
 	items, err := p.preupload(ctx, items)
 	if err != nil {
 		return nil, err
+	}
+	for _, it := range items {
+		if it.size >= s.large {
+			it.took, it.at = s.now().Sub(begin), s.now().Unix()
+		}
 	}
 	var out []*item
 	ignored := make(map[string]*record)

@@ -238,6 +238,7 @@ func TestForbiddenName(t *testing.T) {
 	b.write("x/.cache/y", "no")
 	b.write("z", "yes")
 	b.write("control\x01name", "no?")
+	b.write("bytes\xff", "no")
 	r := b.start(nil)
 	res := r.flush(1)
 	if len(res.Failed) == 0 || res.Failed[len(res.Failed)-1].Path != "x/.cache/y" {
@@ -445,4 +446,59 @@ func TestManyAsk(t *testing.T) {
 	if len(b.marks()) != 1 {
 		t.Error("more than one commit")
 	}
+}
+
+// TestFileForFolder: what is a folder on the Hub and a file here doesn't hold up the rest.
+func TestFileForFolder(t *testing.T) {
+	b := newBench(t)
+	b.write("a/b", "b")
+	b.write("c", "c")
+	r := b.start(nil)
+	r.flush(1)
+	b.ok(os.RemoveAll(filepath.Join(b.folder, "a")))
+	b.ok(os.Remove(filepath.Join(b.folder, "c")))
+	b.write("a", "now a file")
+	b.write("c/d", "now in a folder")
+	b.write("e", "e")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	res, err := r.Flush(ctx)
+	b.ok(err)
+	if len(res.Failed) != 2 || res.Failed[0].Path != "a" || res.Failed[1].Path != "c/d" {
+		t.Errorf("%+v", res.Failed)
+	}
+	b.has(map[string]string{"a/b": "b", "c": "c", "e": "e"})
+}
+
+// TestLargeFile: by the clock, a file that changes all the time is uploaded a tenth of the time.
+func TestLargeFile(t *testing.T) {
+	b := newBench(t)
+	s, err := Open(b.options())
+	b.ok(err)
+	defer s.Close()
+	s.large = 1 << 10
+	now := time.Now()
+	s.now = func() time.Time { now = now.Add(time.Second); return now }
+	grow := func(asked bool, commits int) {
+		t.Helper()
+		f, err := os.OpenFile(filepath.Join(b.folder, "large.bin"), os.O_CREATE|os.O_WRONLY, 0o644)
+		b.ok(err)
+		info, err := f.Stat()
+		b.ok(err)
+		b.ok(f.Truncate(max(info.Size(), s.large) + 1))
+		b.ok(f.Close())
+		made, err := s.push(t.Context(), asked, false)
+		b.ok(err)
+		if len(made) != commits {
+			t.Errorf("%d commits, not %d; %d left for later", len(made), commits, s.later)
+		}
+	}
+	grow(false, 1)
+	grow(false, 0)
+	if s.later != 1 {
+		t.Error("it isn't pending")
+	}
+	now = now.Add(time.Minute)
+	grow(false, 1)
+	grow(true, 1)
 }

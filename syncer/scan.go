@@ -54,7 +54,7 @@ func (s *Syncer) scan(ctx context.Context, retry bool) ([]candidate, error) {
 		}
 		delete(gone, rel)
 		rec := s.store.files[rel]
-		if rec == nil || rec.stamp != now || rec.Again || retry && (rec.Failure != "" || rec.Ignored) {
+		if rec == nil || rec.stamp != now || rec.Again || rec.Cut || retry && (rec.Failure != "" || rec.Ignored) {
 			out = append(out, candidate{rel, now})
 		}
 		return nil

@@ -40,9 +40,14 @@ type record struct {
 	// Sent is how many bytes were committed, SHA256 of which content; "" is none yet.
 	Sent   int64  `json:"sent"`
 	SHA256 string `json:"sha256,omitempty"`
-	// Again has it looked at though the stamp is the same: it was cut at a newline, or was written
-	// to so lately that another write may have left no trace in its times.
+	// Again has it hashed though the stamp is the same: it was written to so lately that another write
+	// may have left no trace in its times.
 	Again bool `json:"again,omitempty"`
+	// Cut says that Sent is less than there was: it ends at a newline.
+	Cut bool `json:"cut,omitempty"`
+	// Took is how long a large file's last upload took, in milliseconds, and At when that was (Unix seconds).
+	Took int64 `json:"took,omitempty"`
+	At   int64 `json:"at,omitempty"`
 	// Failure is why the Hub refused it with this stamp, at FailedAt (Unix seconds).
 	Failure  string `json:"failure,omitempty"`
 	FailedAt int64  `json:"failed_at,omitempty"`

@@ -29,6 +29,7 @@ type Syncer struct {
 	prepared           bool
 	limit              int // files in a commit
 	later              int // files that the last push has put off
+	large              int64
 	minPause, maxPause time.Duration
 	now                func() time.Time
 
@@ -64,7 +65,7 @@ func Open(o Options) (*Syncer, error) {
 		return nil, err
 	}
 	s := &Syncer{
-		o: o, log: o.Logger, store: st, limit: maxFiles, minPause: minPause, maxPause: maxPause, now: time.Now,
+		o: o, log: o.Logger, store: st, limit: maxFiles, large: largeFile, minPause: minPause, maxPause: maxPause, now: time.Now,
 		kicked: make(chan struct{}, 1), wanted: make(chan *request), asked: make(chan struct{}), running: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.status = s.firstStatus()
