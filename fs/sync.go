@@ -46,7 +46,7 @@ func (t *tree) syncNow(ctx context.Context, at string, open bool) syscall.Errno 
 		err = refused(res.Failed)
 	}
 	if err != nil {
-		m.fail("fsync", t, at, err)
+		_ = m.fail("fsync", t, at, err) // the log tells why; the caller hears of an error all the same
 		if errors.Is(err, context.DeadlineExceeded) {
 			return syscall.ETIMEDOUT
 		}
@@ -76,7 +76,7 @@ func (m *Mount) syncBelow(ctx context.Context, at string) syscall.Errno {
 	if err == nil {
 		return 0
 	}
-	m.failAt("fsync", at, err)
+	_ = m.failAt("fsync", at, err) // for the log
 	switch {
 	case c.Err() != nil:
 		return syscall.EINTR

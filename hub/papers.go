@@ -57,17 +57,17 @@ func (p *Paper) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*p = Paper{
-		ID: cmp.Or(w.core.ID, w.Paper.ID), Title: w.Title, Summary: cmp.Or(w.Paper.Summary, w.core.Summary),
-		PublishedAt: cmp.Or(w.Paper.PublishedAt, w.core.PublishedAt), Upvotes: cmp.Or(w.Paper.Upvotes, w.core.Upvotes),
-		DiscussionID: cmp.Or(w.Paper.DiscussionID, w.core.DiscussionID), Source: w.Source, Comments: w.Comments,
+		ID: cmp.Or(w.ID, w.Paper.ID), Title: w.Title, Summary: cmp.Or(w.Paper.Summary, w.Summary),
+		PublishedAt: cmp.Or(w.Paper.PublishedAt, w.PublishedAt), Upvotes: cmp.Or(w.Paper.Upvotes, w.Upvotes),
+		DiscussionID: cmp.Or(w.Paper.DiscussionID, w.DiscussionID), Source: w.Source, Comments: w.Comments,
 		SubmittedAt: w.DailyAt, SubmittedBy: cmp.Or(w.SubmittedBy, w.DailyBy), Extra: extra,
 	}
 	if !w.Paper.PublishedAt.IsZero() { // then the outer one says something else
-		p.SubmittedAt = cmp.Or(w.core.PublishedAt, w.DailyAt)
+		p.SubmittedAt = cmp.Or(w.PublishedAt, w.DailyAt)
 	}
 	authors := w.Paper.Authors
 	if len(authors) == 0 {
-		authors = w.core.Authors
+		authors = w.Authors
 	}
 	for _, a := range authors {
 		p.Authors = append(p.Authors, a.Name)

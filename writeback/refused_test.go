@@ -53,12 +53,12 @@ func TestAtomicTick(t *testing.T) {
 	if _, err := r.Flush(t.Context(), ""); err == nil {
 		t.Error("no error")
 	}
-	r.Branch.now = func() time.Time { return time.Now().Add(time.Hour) } // nothing is busy
+	r.now = func() time.Time { return time.Now().Add(time.Hour) } // nothing is busy
 	if res, err := r.push(t.Context(), selection{}); len(res.Commits) > 0 || err != nil {
 		t.Errorf("a tick: %+v, %v", res, err)
 	}
 	r.write(t, "README.md", "# mended\n")
-	r.Branch.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	r.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 	if res, err := r.push(t.Context(), selection{}); len(res.Commits) != 1 || err != nil {
 		t.Errorf("a tick: %+v, %v", res, err)
 	}

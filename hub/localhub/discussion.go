@@ -174,10 +174,10 @@ func (r *repo) commitEvents(head gitstore.OID, from, fork string) ([]eventRec, e
 // published, for good.
 func (h *Hub) setDiscussionStatus(r *repo, num int, author, status, comment string) (d *discussionRec, e eventRec, err error) {
 	d, err = h.st.changeDiscussion(r.UID, num, func(d *discussionRec) error {
-		switch {
-		case d.Status == statusMerged:
+		switch d.Status {
+		case statusMerged:
 			return badRequest("Pull request %d is merged: its status can't change", num)
-		case d.Status == status:
+		case status:
 			return badRequest("The status is %s already", status)
 		}
 		d.Status = status

@@ -209,7 +209,7 @@ func (c *call) pullDetails(d *discussionRec, withDiff bool, out map[string]any) 
 	if err != nil {
 		// One of the branches is gone, and with it what there would be to merge.
 		out["filesWithConflicts"] = true
-		return nil
+		return nil //nolint:nilerr // as said
 	}
 	fork, _ := gitstore.ParseOID(d.Pull.Fork)
 	if d.Status != statusMerged {

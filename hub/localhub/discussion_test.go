@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -50,7 +51,7 @@ func post(t *testing.T, s *hubtest.Server, path, body, token string) map[string]
 	t.Helper()
 	resp, got := send(t, "POST", s.URL+path, body, auth(token), "Content-Type: application/json")
 	var out map[string]any
-	if err := json.Unmarshal([]byte(got), &out); err != nil || resp.StatusCode != 200 {
+	if err := json.Unmarshal([]byte(got), &out); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("POST %s: %d %s", path, resp.StatusCode, got)
 	}
 	return out
@@ -60,7 +61,7 @@ func details(t *testing.T, s *hubtest.Server, path string) *discussion {
 	t.Helper()
 	resp, got := send(t, "GET", s.URL+path+"?diff=1", "", auth("hf_alice"))
 	d := new(discussion)
-	if err := json.Unmarshal([]byte(got), d); err != nil || resp.StatusCode != 200 {
+	if err := json.Unmarshal([]byte(got), d); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("GET %s: %d %s", path, resp.StatusCode, got)
 	}
 	return d
@@ -243,7 +244,7 @@ func TestPullRequestConflicts(t *testing.T) {
 		t.Errorf("%d %+v, want conflicts %s", n, d, want)
 	}
 	resp, body := send(t, "POST", s.URL+at+"/1/merge", "", auth("hf_alice"))
-	if resp.StatusCode != 409 || !strings.Contains(body, `"filesWithConflicts":["bin","both",`) {
+	if resp.StatusCode != http.StatusConflict || !strings.Contains(body, `"filesWithConflicts":["bin","both",`) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	if err := s.Hub.MergePR(localhub.Dataset, "alice/d", 1, "alice"); !errors.Is(err, localhub.ErrConflict) {

@@ -153,7 +153,7 @@ func (t rootFiles) object(name string) (map[string]any, error) {
 	}
 	var m map[string]any
 	if json.Unmarshal(b, &m) != nil {
-		return nil, nil // a file like any other
+		return nil, nil //nolint:nilerr // a file like any other
 	}
 	return m, nil
 }

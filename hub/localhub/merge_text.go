@@ -155,7 +155,7 @@ func (f patchFile) Path() string            { return f.path }
 
 type chunk struct{ diffmatchpatch.Diff }
 
-func (c chunk) Content() string { return c.Diff.Text }
+func (c chunk) Content() string { return c.Text }
 
 func (c chunk) Type() fdiff.Operation {
 	switch c.Diff.Type {

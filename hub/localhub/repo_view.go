@@ -117,7 +117,7 @@ func (c *call) fill(info map[string]any, f *found, names ...string) (err error) 
 		case "spaces":
 			v, err = c.spacesOf(f.ID)
 		case "baseModels":
-			v, err = c.baseModels(f)
+			v = c.baseModels(f)
 		case "childrenModelCount":
 			v, err = c.childrenCount(f.ID)
 		default:
@@ -164,10 +164,10 @@ func (c *call) spacesOf(model string) (any, error) {
 
 // baseModels are the models that a model was made from, as far as they are here; nil
 // without such.
-func (c *call) baseModels(f *found) (any, error) {
+func (c *call) baseModels(f *found) any {
 	relation := f.about.relation(f.facts)
 	if relation == "" {
-		return nil, nil
+		return nil
 	}
 	models := []map[string]any{}
 	for _, id := range f.about.list("base_model") {
@@ -175,7 +175,7 @@ func (c *call) baseModels(f *found) (any, error) {
 			models = append(models, map[string]any{"_id": r.UID, "id": r.ID})
 		}
 	}
-	return map[string]any{"relation": relation, "models": models}, nil
+	return map[string]any{"relation": relation, "models": models}
 }
 
 // childrenCount counts the models that were made from a model, by what they are to it.
