@@ -110,7 +110,8 @@
 // # What is safe when
 //
 //	Write returned    nothing is promised, but the file isn't committed half written
-//	Flush returned    the content survives the death of the process
+//	Flush returned    the content survives the death of the process; half a minute after
+//	                  the last writer has closed the file, that of the machine, too
 //	Fsync returned    it survives the death of the machine; so does every change of
 //	                  names before it
 //	a name changed    create, unlink, rename, mkdir, rmdir survive the death of the

@@ -148,3 +148,27 @@ func (r *rig) abandonTo(t *testing.T, d *memDisk, boot string) {
 	r.disk, r.boot = d, boot
 	r.open(t)
 }
+
+// TestClosedFilesComeToRest lets the machine die a while after a file was copied by a
+// program that doesn't sync.
+func TestClosedFilesComeToRest(t *testing.T) {
+	r := scriptRig(t)
+	r.write(t, "copied", "content")
+	open := r.openFile(t, "open", os.O_RDWR|os.O_CREATE)
+	_, err := open.WriteAt([]byte("not yet"), 0)
+	must(t, err)
+	r.syncResting(t.Context())
+	if r.disk.seen["stage sync"] > 0 {
+		t.Error("it is made durable at once")
+	}
+	r.at(2 * restAfter)
+	r.syncResting(t.Context())
+	if n := r.disk.seen["stage sync"]; n != 1 {
+		t.Errorf("%d files were synced", n)
+	}
+	must(t, r.journal.sync())
+	r.cutPower(t)
+	if got := r.read(t, "copied"); got != "content" || slices.Contains(r.Recovered().Torn, "copied") {
+		t.Errorf("it holds %q; recovered %+v", got, r.Recovered())
+	}
+}

@@ -4,13 +4,20 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// sweepEvery is how long a change can wait to become durable without an fsync.
-const sweepEvery = time.Second
+const (
+	// sweepEvery is how long a change of names can wait to become durable without an fsync.
+	sweepEvery = time.Second
+	// restAfter is when what was closed becomes durable without an fsync: about when the
+	// kernel has written it anyway.
+	restAfter = 30 * time.Second
+	restEvery = 10 // of sweeps
+)
 
 // A sweeper does what can wait: it removes files of layers when the log that drops
 // them is durable.
@@ -46,7 +53,7 @@ func (b *Branch) doom(layers ...*layer) {
 func (b *Branch) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
@@ -60,6 +67,9 @@ func (b *Branch) sweep(ctx context.Context) {
 				b.log.Warn("the journal could not be rewritten", "error", err)
 			}
 		}
+		if n%restEvery == 0 {
+			b.syncResting(ctx)
+		}
 		if b.journal.dirty() {
 			if err := b.journal.sync(); err != nil {
 				b.log.Error("the journal could not be made durable", "error", err)
@@ -68,6 +78,30 @@ func (b *Branch) sweep(ctx context.Context) {
 		}
 		b.mergeAll()
 		b.removeDoomed()
+	}
+}
+
+// syncResting makes files durable that were closed a while ago, so that the death of the
+// machine doesn't leave them torn, whoever has written them without an fsync.
+func (b *Branch) syncResting(ctx context.Context) {
+	var resting []*inode
+	b.mu.RLock()
+	for _, ino := range b.inodes {
+		ino.mu.RLock()
+		open := ino.writers > 0 || ino.dirty || ino.torn || b.now().Sub(ino.closedAt) < restAfter
+		if !open && slices.ContainsFunc(ino.layers, func(l *layer) bool { return !l.synced }) {
+			resting = append(resting, ino)
+		}
+		ino.mu.RUnlock()
+	}
+	b.mu.RUnlock()
+	for _, ino := range resting {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := ino.syncContent(); err != nil {
+			b.log.Error("staged content could not be made durable", "error", err)
+		}
 	}
 }
 
