@@ -39,6 +39,9 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 	}
 	lasting := d.t.watch(c, d)
 	path = joinPath(path, name)
+	if flags&syscall.O_ACCMODE == syscall.O_RDONLY {
+		flags |= syscall.O_RDWR // else nobody would ever say that the new file is whole
+	}
 	file, err := b.OpenFile(c, path, openFlags(flags)|os.O_CREATE, os.FileMode(mode)&os.ModePerm)
 	if err != nil {
 		return nil, nil, 0, m.fail("create", d.t, path, err)

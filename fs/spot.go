@@ -228,6 +228,19 @@ func (t *tree) bind(f *fileNode, id uint64) {
 	t.naming.live[id] = f
 }
 
+// unbind undoes bind for a node that was made as the Hub has it.
+func (t *tree) unbind(f *fileNode, id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.id != id || f.commit == "" || f.at.gone {
+		return
+	}
+	if t.naming.live[id] == f {
+		delete(t.naming.live, id)
+	}
+	f.id = 0
+}
+
 // forgottenFile is called when the kernel may have forgotten a file.
 func (t *tree) forgottenFile(f *fileNode) {
 	t.mu.Lock()

@@ -141,14 +141,25 @@ func (f *fileNode) readForOthers(ctx context.Context, b *writeback.Branch) error
 	return nil
 }
 
-// release ends what reads for others.
+// release ends an open file that modes doesn't know any more. nil is none.
 func (f *fileNode) release(file *writeback.File) {
 	if file == nil {
 		return
 	}
-	if err := file.Release(); err != nil {
+	if err := f.closeFile(file); err != nil {
 		f.t.repo.m.log.Warn("closing a staged file", "tree", f.t.String(), "path", f.path(), "error", err)
 	}
+}
+
+// closeFile ends an open file. If nothing was changed, the node is as the Hub has it
+// again: the number that it was bound to means nothing any more.
+func (f *fileNode) closeFile(file *writeback.File) error {
+	e := file.Stat()
+	err := file.Release()
+	if !e.Local && !f.modes.with(func(*writeback.File) {}) {
+		f.t.unbind(f, e.ID)
+	}
+	return err
 }
 
 // stagedHandle is an open file of package writeback.
@@ -311,7 +322,7 @@ func (f *fileNode) truncate(ctx context.Context, fh fs.FileHandle, size int64) e
 	}
 	err = h.file.Truncate(size)
 	f.modes.remove(h.file)
-	err = errors.Join(err, h.file.Release())
+	err = errors.Join(err, f.closeFile(h.file))
 	f.release(f.modes.leave(false))
 	return err
 }

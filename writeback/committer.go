@@ -14,6 +14,7 @@ const (
 	fsyncGap          = 10 * time.Second // between such commits
 	minBackoff        = 2 * time.Second
 	maxBackoff        = 5 * time.Minute
+	lastSettle        = 30 * time.Second // how long Close may take to show the last commit
 )
 
 // flushWait is how long a flush waits for files to be closed; tests have less time.
@@ -103,6 +104,7 @@ func (b *Branch) failedBelow(path string) []Change {
 // run is the committer: nobody else makes commits. It ends with ctx.
 func (b *Branch) run(ctx context.Context) {
 	defer close(b.finished)
+	defer b.settleAtLast(ctx)
 	tick := newAlarm(b.opts.Every)
 	retry, fsynced := newAlarm(0), newAlarm(0)
 	defer tick.stop()
@@ -183,6 +185,14 @@ func (b *Branch) run(ctx context.Context) {
 			fsynced.notBefore(fsyncGap)
 		}
 	}
+}
+
+// settleAtLast shows what was committed just before the end, whose content the cache is to
+// have: who mounts again reads it.
+func (b *Branch) settleAtLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSettle)
+	defer cancel()
+	b.trySettle(ctx)
 }
 
 // serve does what somebody waits for, again and again while that may help.

@@ -243,6 +243,10 @@ func (r *reconciler) dir(path string, n *node, e *blobcache.Entry, used bool) {
 		st := n.state
 		st.was = nil
 		r.set(path, st, nil)
+	case e != nil && e.Dir && n.was == nil: // who removes it has to remove it there, too
+		st := n.state
+		st.was = &Was{Dir: true}
+		r.set(path, st, nil)
 	default:
 		r.theirs(path, n.was, e)
 	}
