@@ -256,9 +256,15 @@ func (t *tree) followBranch(ctx context.Context, b *writeback.Branch, commit str
 		if err := b.SetTree(ctx, &branchTree{t, next}, asked); err != nil {
 			return fmt.Errorf("move %s to %s: %w", t, commit, err)
 		}
+		if b.Tree().Commit() != commit {
+			return errors.Join(errAskedTooEarly, t.catchUp(ctx))
+		}
 	}
 	return t.catchUp(ctx)
 }
+
+// errAskedTooEarly is what the Hub said before a commit from here: it may be of before.
+var errAskedTooEarly = errors.New("a commit has been made meanwhile")
 
 // catchUp moves the tree to the commit that its branch is at. Whoever calls it has
 // repo.looking.

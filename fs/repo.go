@@ -280,6 +280,18 @@ func (r *repo) turn(ctx context.Context, f func() error) error {
 }
 
 func (r *repo) lookNow(ctx context.Context, force bool) error {
+	for range looks - 1 {
+		if err := r.lookOnce(ctx, force); !errors.Is(err, errAskedTooEarly) {
+			return err
+		}
+	}
+	return r.lookOnce(ctx, force)
+}
+
+// looks is how often a look is repeated whose answer has been overtaken by a commit.
+const looks = 3
+
+func (r *repo) lookOnce(ctx context.Context, force bool) error {
 	trees := r.allTrees()
 	withPulls := false
 	for _, t := range trees {

@@ -242,8 +242,21 @@ func (b *Branch) settle(ctx context.Context) error {
 		return fmt.Errorf("reading the tree of commit %s: %w", oid, err)
 	}
 	b.keepBlobs(ctx, oid)
-	if err := b.setTree(ctx, tree); err != nil {
+	overtaken := false
+	err = b.inTurn(ctx, func() error {
+		b.mu.RLock()
+		overtaken = b.unsettled != oid // SetTree has shown a later one meanwhile
+		b.mu.RUnlock()
+		if overtaken {
+			return nil
+		}
+		return b.setTree(ctx, tree)
+	})
+	switch {
+	case err != nil:
 		return fmt.Errorf("reading the tree of commit %s: %w", oid, err)
+	case overtaken:
+		return b.settle(ctx)
 	}
 	b.mu.Lock()
 	if b.unsettled == oid {

@@ -291,20 +291,19 @@ func (b *Branch) follow(ctx context.Context, res *Result) error {
 		return err
 	}
 	b.trySettle(ctx)
-	tree, err := b.opts.OpenTree(ctx, b.Revision(), "")
-	if err != nil {
-		return err
-	}
-	if b.isBehind(tree) {
+	return b.inTurn(ctx, func() error {
+		tree, err := b.opts.OpenTree(ctx, b.Revision(), "")
+		if err != nil || b.isBehind(tree) {
+			return err
+		}
+		if err := b.setTree(ctx, tree); err != nil {
+			return err
+		}
+		if b.opts.Moved != nil {
+			b.opts.Moved(tree)
+		}
 		return nil
-	}
-	if err := b.setTree(ctx, tree); err != nil {
-		return err
-	}
-	if b.opts.Moved != nil {
-		b.opts.Moved(tree)
-	}
-	return nil
+	})
 }
 
 // splits says whether a refusal may be of some paths only, without saying which.

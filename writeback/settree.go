@@ -14,17 +14,31 @@ import (
 // is found out now; see Options.OnConflict for what becomes of it. It asks for the
 // folders that have changes; on an error the tree stays what it was.
 func (b *Branch) SetTree(ctx context.Context, tree Tree, asked time.Time) error {
-	behind := b.isBehind(tree)
-	b.mu.Lock()
-	old := behind || asked.Before(b.landedAt) || b.tree == tree
-	if !old && b.unsettled != "" {
-		b.unsettled = tree.Commit() // which is that commit of ours, or comes after it
+	return b.inTurn(ctx, func() error {
+		behind := b.isBehind(tree)
+		b.mu.Lock()
+		old := behind || asked.Before(b.landedAt) || b.tree == tree
+		if !old && b.unsettled != "" {
+			b.unsettled = tree.Commit() // which is that commit of ours, or comes after it
+		}
+		b.mu.Unlock()
+		if old {
+			return nil
+		}
+		return b.setTree(ctx, tree)
+	})
+}
+
+// inTurn calls f, which shows another tree, when nobody else does: what is decided to be
+// newer must not be overtaken by what is older.
+func (b *Branch) inTurn(ctx context.Context, f func() error) error {
+	select {
+	case b.showing <- struct{}{}:
+		defer func() { <-b.showing }()
+		return f()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	b.mu.Unlock()
-	if old {
-		return nil
-	}
-	return b.setTree(ctx, tree)
 }
 
 // staleFor is how long a commit that the branch was shown at before is taken for an answer
