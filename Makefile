@@ -46,6 +46,7 @@ soak: build ## the long checks: many gigabytes, many processes, a bad network (m
 	$(GO) test -tags soak -count=1 -timeout 60m -v ./scripts/e2e
 	$(GO) test -tags soak -count=1 -timeout 60m -race -v -run "TestModel|TestKill|TestNoCommitIsDoubled" ./writeback
 	$(GO) test -tags soak -count=1 -timeout 60m -race -v -run "TestLostAnswers|TestKill" ./syncer
+	$(GO) test -tags soak -count=1 -timeout 60m -v -run TestLargeUploadKilled ./hub
 
 conformance: build ## what the official clients see, against what hubfs sees (needs PyPI and npm)
 	scripts/conformance/run.sh
