@@ -83,6 +83,8 @@ var hubKinds = []struct {
 }{
 	{hub.ErrAmbiguousCommit, "ambiguous_commit", http.StatusGatewayTimeout},
 	{hub.ErrContentChanged, "content_changed", http.StatusConflict},
+	{hub.ErrNotSafetensors, "not_safetensors", http.StatusNotFound},
+	{hub.ErrBadSafetensors, "bad_safetensors", http.StatusUnprocessableEntity},
 	{hub.ErrRepoNotFound, "repo_not_found", http.StatusNotFound},
 	{hub.ErrRevisionNotFound, "revision_not_found", http.StatusNotFound},
 	{hub.ErrEntryNotFound, "entry_not_found", http.StatusNotFound},

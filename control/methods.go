@@ -39,6 +39,7 @@ var table = []Method{
 	value("get_inference_endpoint", "InferenceEndpoint", "Describe an inference endpoint.", getInferenceEndpoint),
 	value("get_model_tags", "dict", "Give the tags of models by their types.", getModelTags),
 	list("get_paths_info", "RepoFile | RepoFolder", "Describe files and folders by their paths; missing ones are left out.", getPathsInfo),
+	value("get_safetensors_metadata", "SafetensorsRepoMetadata", "Read the headers of a repository's safetensors weights.", getSafetensors),
 	value("get_space_runtime", "SpaceRuntime", "Tell what a Space does and what it runs on.", getSpaceRuntime),
 	value("get_space_variables", "dict[str, SpaceVariable]", "Give the variables of a Space.", getSpaceVariables),
 	value("get_token_permission", "str", "Tell what the token is good for: read, write or fineGrained; null if it isn't known.", getTokenPermission),
@@ -63,6 +64,7 @@ var table = []Method{
 	value("model_info", "ModelInfo", "Describe a model at a revision.", modelInfo),
 	value("move_repo", "None", "Rename a repository, or give it to another namespace.", moveRepo),
 	value("paper_info", "PaperInfo", "Describe a paper.", paperInfo),
+	value("parse_safetensors_file_metadata", "SafetensorsFileMetadata", "Read the header of a safetensors file.", parseSafetensors),
 	value("pause_inference_endpoint", "InferenceEndpoint", "Stop an inference endpoint until it is resumed.", pauseInferenceEndpoint),
 	value("pause_space", "SpaceRuntime", "Stop a Space until it is restarted.", pauseSpace),
 	value("preupload_lfs_files", "None", "Upload large files ahead of the commit that will add them.", preuploadLFSFiles),
@@ -87,6 +89,7 @@ var table = []Method{
 	value("update_repo_visibility", "dict", "Make a repository private or public.", updateRepoVisibility),
 	value("upload_file", "CommitInfo", "Add or replace a file.", uploadFile),
 	value("upload_folder", "CommitInfo", "Add the files of a local folder.", uploadFolder),
+	value("upload_large_folder", "None", "Add a folder of any size, in many commits; goes on where it was interrupted.", uploadLargeFolder),
 	value("whoami", "dict", "Tell who the token belongs to.", whoami),
 }
 

@@ -188,7 +188,7 @@ func TestLargeUploadState(t *testing.T) {
 	old := fmt.Sprintf("%d.25\n", time.Now().Add(-21*time.Hour).Unix())
 	past := time.Now().Add(-22 * time.Hour)
 	for path, text := range map[string]string{
-		"a.txt":     later + "1\n0\n" + sum("a") + "\nregular\n0\n1\n", // committed, says who has done it
+		"a.txt":     later + "1\n0\n" + sum("a") + "\nregular\n0\n1\n",   // committed, says who has done it
 		"b.bin":     earlier + "2\n0\n" + sum("other") + "\nlfs\n1\n1\n", // changed since
 		"sub/c.bin": old + "3\n0\n" + sum("ccc") + "\nlfs\n1\n0\n",       // uploaded too long ago
 		"sub/d.txt": "nonsense",

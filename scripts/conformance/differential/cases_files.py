@@ -1,6 +1,8 @@
 """Listing and downloading files."""
 
 import hashlib
+import json
+import struct
 
 from cases import Out, Text, case, content, folder, seed, sorted_by
 
@@ -16,6 +18,40 @@ FILES = {
     "data/deep/er/leaf.json": b'{"leaf": true}\n',
     "weights.bin": LFS,
 }
+
+
+def safetensors(tensors, metadata=None):
+    """A file of safetensors with these shapes of F32."""
+    header, end = {"__metadata__": metadata} if metadata else {}, 0
+    for name, shape in tensors.items():
+        size = 4
+        for n in shape:
+            size *= n
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(end)
+
+
+SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+SHARDED = {
+    SHARDS[0]: safetensors({"a": [3, 4], "scalar": []}, {"format": "pt"}),
+    SHARDS[1]: safetensors({f"layers.{i}.weight": [2, 3, 5] for i in range(900)}),
+    "model.safetensors.index.json": json.dumps({"metadata": {"total_size": 1}, "weight_map": {"a": SHARDS[0], "scalar": SHARDS[0]} | {f"layers.{i}.weight": SHARDS[1] for i in range(900)}}).encode(),
+}
+
+
+@seed
+def weights(api):
+    from huggingface_hub import CommitOperationAdd
+
+    for repo, files in (
+        ("alice/single", {"model.safetensors": safetensors({"w": [10, 10], "b": [10]}, {"format": "pt"}), "short.safetensors": b"abc", "lies.safetensors": struct.pack("<Q", 200_000_000) + b"{}" * 10, "words.safetensors": struct.pack("<Q", 8) + b"not json"}),
+        ("alice/sharded", SHARDED),
+        ("alice/shards-missing", {"model.safetensors.index.json": json.dumps({"weight_map": {"a": "gone.safetensors"}}).encode()}),
+    ):
+        api["alice"].create_repo(repo)
+        api["alice"].create_commit(repo, [CommitOperationAdd(path, data) for path, data in files.items()], commit_message="Weights")
 
 
 @seed
@@ -93,3 +129,15 @@ case("snapshot_download", "here already", ANY | {"cache_dir": Out("snapshots"), 
 case("snapshot_download", "missing repository", {"repo_id": "alice/none", "cache_dir": Out("snapshots")}, fails="RepositoryNotFoundError:404")
 case("snapshot_download", "missing revision", ANY | {"revision": "none", "cache_dir": Out("snapshots")}, fails="RevisionNotFoundError:404")
 case("snapshot_download", "not here", ANY | {"cache_dir": Out("empty"), "local_files_only": True}, fails="LocalEntryNotFoundError")
+
+case("get_safetensors_metadata", "single", {"repo_id": "alice/single"}, shows=lambda v: v["parameter_count"] == {"F32": 110})
+case("get_safetensors_metadata", "sharded", {"repo_id": "alice/sharded", "revision": "main"}, shows=lambda v: v["sharded"] and v["parameter_count"] == {"F32": 13 + 900 * 30})
+case("get_safetensors_metadata", "none", ANY, fails="NotASafetensorsRepoError")
+case("get_safetensors_metadata", "missing repository", {"repo_id": "alice/none"}, fails="NotASafetensorsRepoError")
+case("parse_safetensors_file_metadata", "short header", {"repo_id": "alice/single", "filename": "model.safetensors"})
+case("parse_safetensors_file_metadata", "long header", {"repo_id": "alice/sharded", "filename": SHARDS[1]}, shows=lambda v: len(v["tensors"]) == 900)
+case("parse_safetensors_file_metadata", "too short", {"repo_id": "alice/single", "filename": "short.safetensors"}, fails="error", releases=("0.27.1",))
+case("parse_safetensors_file_metadata", "too short, as later releases see it", {"repo_id": "alice/single", "filename": "short.safetensors"}, fails="SafetensorsParsingError", releases=("newest",))
+case("parse_safetensors_file_metadata", "length that can't be", {"repo_id": "alice/single", "filename": "lies.safetensors"}, fails="SafetensorsParsingError")
+case("parse_safetensors_file_metadata", "no JSON", {"repo_id": "alice/single", "filename": "words.safetensors"}, fails="SafetensorsParsingError")
+case("parse_safetensors_file_metadata", "missing file", {"repo_id": "alice/single", "filename": "none.safetensors"}, fails="EntryNotFoundError:404")
