@@ -16,7 +16,7 @@ ALIASES = {
 }
 
 # Attributes that classes work out when they are asked for.
-PROPERTIES = {"Collection": ("url",)}
+PROPERTIES = {"Collection": ("url",), "Discussion": ("git_reference", "url"), "DiscussionWithDetails": ("git_reference", "url")}
 
 
 def plain(value):
