@@ -44,6 +44,11 @@ func TestKills(t *testing.T) {
 	stayed := 0
 	for i := range kills {
 		pid := u.startMount(dir, "--every", "0.005", "--max-delay", "100ms", "--max-commits-per-hour", "1000000")
+		for _, w := range workers {
+			if err := os.MkdirAll(filepath.Join(dir, w.dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
 		var wg sync.WaitGroup
 		for _, w := range workers {
 			wg.Go(func() { w.check(); w.work() })
@@ -161,9 +166,6 @@ const noFile = ""
 
 // work does things until the daemon is gone.
 func (w *worker) work() {
-	if err := os.MkdirAll(filepath.Join(w.top, w.dir), 0o755); err != nil {
-		return
-	}
 	if !w.settle() {
 		return
 	}
@@ -261,7 +263,7 @@ func (w *worker) check() {
 			continue
 		}
 		got, err := os.ReadFile(filepath.Join(w.top, p))
-		if gone(err) {
+		if gone(err) || !isMounted(w.top) {
 			return // killed meanwhile
 		}
 		if err != nil || string(got) != content {
@@ -270,7 +272,7 @@ func (w *worker) check() {
 	}
 	for p, may := range w.unsure {
 		got, err := os.ReadFile(filepath.Join(w.top, p))
-		if gone(err) {
+		if gone(err) || !isMounted(w.top) {
 			return
 		}
 		if errors.Is(err, fs.ErrNotExist) {
@@ -298,7 +300,7 @@ func (w *worker) check() {
 func (w *worker) settle() bool {
 	for p := range w.unsure {
 		err := os.Remove(filepath.Join(w.top, p))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) || !isMounted(w.top) {
 			return false
 		}
 		w.done(p, noFile)
