@@ -18,4 +18,5 @@ if counts["failed"] == 0:  # nothing can be compared with what isn't there
     import check_formats  # noqa: F401
     import check_offline  # noqa: F401
     import check_sync  # noqa: F401
+    import check_writing  # noqa: F401
 finish()
