@@ -78,8 +78,8 @@ func (c *call) counts(namespace string, into map[string]any) {
 	}
 }
 
-// discussionsBy counts the pull requests that a user has opened where everybody can
-// see it.
+// discussionsBy counts the discussions and pull requests that a user has opened where
+// everybody can see it.
 func (h *Hub) discussionsBy(u *userRec) int {
 	n := 0
 	for _, typ := range repoTypes {

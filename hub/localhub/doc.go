@@ -10,19 +10,20 @@
 // Everything is in the folder Options.Root, which one process has at a time:
 //
 //	hub.db              accounts, hashes of tokens, repositories, their old names,
-//	                    discussions, Spaces, inference endpoints, which repository has which LFS objects, and the key
-//	                    that signs URLs (type state)
+//	                    discussions, Spaces, inference endpoints, likes, follows,
+//	                    collections, which repository has which LFS objects, and the
+//	                    key that signs URLs (type state)
 //	repos/<uid>.git     a bare repository (package gitstore)
 //	lfs/ab/cd/<sha256>  LFS objects, once for all repositories (type lfsStore)
 //	tmp, uploads        what is being received, in one piece and in parts
 //
-// In memory there are a copy of hub.db, a cache of parsed git objects, and the
-// counts of requests.
+// In memory there are a copy of hub.db, caches of parsed git objects and of what
+// commits' files tell (factsCache), and the counts of requests.
 //
 // Locks are taken in this order, and none is held while the network is waited for:
 // openStore.commit (one per repository: from reading a ref to moving it),
-// state.write, state.mu. The others (stores.mu, traffic.mu, those of gitstore and
-// of the network) are leaves.
+// state.write, state.mu. The others (stores.mu, traffic.mu, factsCache.mu, those of
+// gitstore and of the network) are leaves.
 //
 // # After a crash
 //

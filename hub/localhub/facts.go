@@ -31,13 +31,15 @@ type facts struct {
 	gguf                  map[string]any
 	// parameters are the number of the model's parameters, as far as its files tell.
 	parameters int64
+	read       int // bytes of the files that all this comes from
 }
 
 // factsCache keeps the facts of the commits that were looked at last. A tree of the
 // same content has the same facts.
 type factsCache struct {
-	mu   sync.Mutex // guards known
+	mu   sync.Mutex // guards what follows
 	memo map[factsKey]*facts
+	read int // bytes that the facts in memo come from
 }
 
 type factsKey struct {
@@ -45,8 +47,12 @@ type factsKey struct {
 	tree     gitstore.OID
 }
 
-// maxFacts is how many commits' facts are kept.
-const maxFacts = 4096
+// Of how many commits facts are kept, and from how many bytes, which they take up a few
+// times over.
+const (
+	maxFacts     = 4096
+	maxFactsRead = 32 << 20
+)
 
 func (f *factsCache) get(k factsKey) *facts {
 	f.mu.Lock()
@@ -57,10 +63,11 @@ func (f *factsCache) get(k factsKey) *facts {
 func (f *factsCache) put(k factsKey, v *facts) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.memo == nil || len(f.memo) >= maxFacts {
-		f.memo = map[factsKey]*facts{}
+	if f.memo == nil || len(f.memo) >= maxFacts || f.read+v.read > maxFactsRead {
+		f.memo, f.read = map[factsKey]*facts{}, 0
 	}
 	f.memo[k] = v
+	f.read += v.read
 }
 
 // facts finds out what a commit's files tell.
@@ -77,8 +84,8 @@ func (h *Hub) facts(r *repo, commit *gitstore.Commit) (*facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := rootFiles{h, r, root}
 	f := &facts{}
+	files := rootFiles{h, r, root, &f.read}
 	readme, err := files.text("README.md")
 	if err != nil {
 		return nil, err
@@ -130,6 +137,7 @@ type rootFiles struct {
 	h       *Hub
 	r       *repo
 	entries map[string]*gitstore.Entry
+	read    *int // bytes of what was read
 }
 
 // text is a small regular file; nil if there is none of that name.
@@ -142,6 +150,7 @@ func (t rootFiles) text(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	*t.read += len(o.Content)
 	return o.Content, nil
 }
 
@@ -152,9 +161,7 @@ func (t rootFiles) object(name string) (map[string]any, error) {
 		return nil, err
 	}
 	var m map[string]any
-	if json.Unmarshal(b, &m) != nil {
-		return nil, nil //nolint:nilerr // a file like any other
-	}
+	_ = json.Unmarshal(b, &m) // else it is a file like any other
 	return m, nil
 }
 
@@ -332,7 +339,7 @@ func (f *facts) addSafetensors(files rootFiles, name string) error {
 		}
 		count := int64(1)
 		for _, d := range tensor.Shape {
-			count *= d
+			count = times(count, d)
 		}
 		counts[tensor.DType] += count
 		f.parameters += count
@@ -342,6 +349,18 @@ func (f *facts) addSafetensors(files rootFiles, name string) error {
 	}
 	return nil
 }
+
+// times multiplies sizes. What can't be a size of anything, such as a negative one, makes
+// nothing of the whole.
+func times(a, b int64) int64 {
+	if a <= 0 || b <= 0 || a > maxParameters/b {
+		return 0
+	}
+	return a * b
+}
+
+// maxParameters is more than a tensor can have.
+const maxParameters = 1 << 50
 
 // formats are the formats of datasets by the ends of their files.
 var formats = map[string]string{

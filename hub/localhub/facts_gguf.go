@@ -109,7 +109,7 @@ func readGGUF(r io.Reader) (map[string]any, int64, error) {
 		n := int64(1)
 		dims := g.u32()
 		for d := uint32(0); d < dims && g.err == nil; d++ {
-			n *= int64(g.u64())
+			n = times(n, int64(min(g.u64(), maxParameters)))
 		}
 		g.u32()
 		g.u64()

@@ -280,3 +280,41 @@ func TestTagsByType(t *testing.T) {
 		{"GET", "/api/spaces-tags-by-type", "", "", 404, "NotFound"},
 	})
 }
+
+// Files that aren't what their names say tell nothing, and harm nothing.
+func TestHostileFiles(t *testing.T) {
+	s := hubtest.New(t)
+	huge := tensors(map[string][]int{"F32": {1 << 40, 1 << 40}, "F16": {-5, 7}, "BF16": {2, 3}})
+	for name, files := range map[string]map[string]string{
+		"short":  {"a.safetensors": "x", "b.gguf": "GG", "config.json": `[1]`, "tokenizer_config.json": `{"mask_token":{"content":5}}`},
+		"lying":  {"a.safetensors": "\xff\xff\xff\xff\xff\xff\xff\x7f{}", "b.gguf": "GGUF\x03\x00\x00\x00" + strings.Repeat("\xff", 16)},
+		"broken": {"a.safetensors": "\x10\x00\x00\x00\x00\x00\x00\x00{\"t\":", "b.gguf": gguf()[:40], "README.md": "---\n: [\n---\n"},
+		"odd":    {"config.json": `{"model_type":7,"architectures":"x"}`, "README.md": "---\ntags: {a: b}\nbase_model: [1, 2]\nlibrary_name: [x]\npipeline_tag: {}\n---\n"},
+		"huge":   {"a.safetensors": huge},
+	} {
+		in := localhub.CommitInput{Title: "files"}
+		for path, text := range files {
+			ref, err := s.Hub.PutLFS(strings.NewReader(text))
+			must(t, err)
+			op := localhub.Operation{Kind: localhub.OpAdd, Path: path, LFS: &ref}
+			if !strings.HasSuffix(path, "safetensors") && !strings.HasSuffix(path, "gguf") {
+				op = localhub.Operation{Kind: localhub.OpAdd, Path: path, Content: []byte(text)}
+			}
+			in.Operations = append(in.Operations, op)
+		}
+		must(t, s.Hub.CreateRepo(localhub.Model, "alice/"+name, localhub.RepoOptions{}))
+		_, err := s.Hub.Commit(localhub.Model, "alice/"+name, "main", in)
+		must(t, err)
+		resp, body := send(t, "GET", s.URL+"/api/models/alice/"+name, "")
+		info := decode[map[string]any](t, body)
+		if resp.StatusCode != http.StatusOK || info["gguf"] != nil || info["safetensors"] != nil && name != "huge" {
+			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+		}
+		if name == "huge" && info["safetensors"].(map[string]any)["total"] != 6.0 {
+			t.Errorf("%s: %v", name, info["safetensors"])
+		}
+	}
+	if got := names(t, s, "/api/models?full=True&sort=num_parameters", "id"); !strings.HasPrefix(got, "alice/huge ") || len(strings.Fields(got)) != 5 {
+		t.Errorf("listed %s", got)
+	}
+}
