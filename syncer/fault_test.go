@@ -299,3 +299,61 @@ func (b *bench) restartAndCheck(w *writer) {
 	b.sound(w.written)
 	r.flush(0)
 }
+
+// brokenStore is a Hub whose storage of large files is out of order for one of them.
+type brokenStore struct {
+	*hub.Client
+	path string // "" once it is mended
+}
+
+func (h *brokenStore) PreuploadLFSFiles(ctx context.Context, repo hub.Repo, revision string, adds []*hub.Add, opts *hub.PreuploadOptions) error {
+	for _, a := range adds {
+		if a.Path == h.path {
+			return &hub.OperationError{Path: a.Path, Err: hub.ErrUnavailable}
+		}
+	}
+	return h.Client.PreuploadLFSFiles(ctx, repo, revision, adds, opts)
+}
+
+// TestBrokenUpload: a file whose upload fails for now holds up no other.
+func TestBrokenUpload(t *testing.T) {
+	b := newBench(t)
+	b.write("a.bin", "a")
+	b.write("b.bin", "b")
+	o := b.options()
+	h := &brokenStore{b.client, "a.bin"}
+	o.Hub = h
+	s, err := Open(o)
+	b.ok(err)
+	defer s.Close()
+	made, err := s.note(s.push(t.Context(), false, false))
+	if len(made) != 1 || !errors.Is(err, hub.ErrUnavailable) || s.Status().Failed != 0 || s.Status().Error == "" {
+		t.Errorf("%+v, %v", made, err)
+	}
+	b.has(map[string]string{"b.bin": "b"})
+	h.path = ""
+	if made, err := s.note(s.push(t.Context(), false, false)); len(made) != 1 || err != nil {
+		t.Errorf("%+v, %v", made, err)
+	}
+	b.has(map[string]string{"a.bin": "a", "b.bin": "b"})
+}
+
+// TestPullRequest: a pull request takes pushes as a branch does.
+func TestPullRequest(t *testing.T) {
+	b := newBench(t)
+	_, err := b.client.CreateRepo(t.Context(), b.repo, nil)
+	b.ok(err)
+	pr, err := b.client.UploadFile(t.Context(), b.repo, "main", "first", hub.BytesContent([]byte("1")), &hub.CommitOptions{CreatePR: true})
+	b.ok(err)
+	b.write("a", "a")
+	b.start(func(o *Options) { o.Revision = pr.PRRevision }).flush(1)
+	if got, err := b.at(pr.PRRevision, "a"); err != nil || got != "a" {
+		t.Errorf("%q, %v", got, err)
+	}
+	b.has(map[string]string{})
+	o := b.options()
+	o.Revision, o.SquashHistory = pr.PRRevision, true
+	if _, err := Open(o); err == nil {
+		t.Error("the history of a pull request can't be squashed")
+	}
+}

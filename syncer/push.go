@@ -58,6 +58,7 @@ type push struct {
 	last  bool // there won't be another
 	made  []Commit
 	small atomic.Int64 // bytes of files that are held in memory
+	short error        // why files were left out whose upload failed, though it may go well the next time
 }
 
 // push commits what differs. It stops at the first error that isn't of single files; what was committed by
@@ -101,7 +102,10 @@ func (p *push) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.squash(ctx)
+	if err := p.squash(ctx); err != nil {
+		return err
+	}
+	return p.short
 }
 
 // tooSoon says whether a file is so large that it isn't uploaded again yet: a tick spends at most a tenth of
@@ -312,6 +316,9 @@ func (p *push) preupload(ctx context.Context, items []*item) ([]*item, error) {
 			return items, nil
 		}
 		rest, blamed := p.blame(ctx, items, err)
+		if !blamed {
+			rest, blamed = p.leaveOut(ctx, items, err)
+		}
 		switch {
 		case blamed:
 			items = rest
@@ -520,6 +527,30 @@ func (p *push) blame(ctx context.Context, items []*item, err error) (rest []*ite
 		}
 	}
 	return rest, len(guilty) > 0
+}
+
+// leaveOut gives the files whose upload didn't fail, where that of some has because of the network or the
+// server: those go next time, and hold up nothing.
+func (p *push) leaveOut(ctx context.Context, items []*item, err error) (rest []*item, some bool) {
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	failed := make(map[string]bool)
+	for _, f := range hub.FailedPaths(err) {
+		failed[f.Path] = true
+	}
+	for _, it := range items {
+		if failed[it.add.Path] {
+			p.s.later++
+			continue
+		}
+		rest = append(rest, it)
+	}
+	if len(rest) == len(items) {
+		return nil, false
+	}
+	p.short = err
+	return rest, true
 }
 
 // transient says whether an error about one file is of the network or the server.

@@ -38,10 +38,10 @@ func flushCommand() *cli.Command {
 			}
 			path := c.Args().First()
 			client, rel, err := clientOf(path)
-			if folder, syncErr := control.FindSync(path); err != nil && path != "" && syncErr == nil {
-				return flushSync(c, folder)
-			}
 			if err != nil {
+				if folder, syncErr := control.FindSync(path); path != "" && syncErr == nil {
+					return flushSync(c, folder)
+				}
 				return err
 			}
 			stop := showUploads(c.Context, c, client)
