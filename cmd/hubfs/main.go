@@ -151,7 +151,9 @@ func prepareCommand(c *cli.Command, path string) {
 func unknownCommand(commands []*cli.Command, path, name string) error {
 	var known []string
 	for _, c := range commands {
-		known = append(known, c.Name)
+		if !c.Hidden {
+			known = append(known, c.Name)
+		}
 	}
 	return usagef("no command %q; %s has: %s", name, path, strings.Join(known, ", "))
 }
