@@ -6,9 +6,17 @@
 //	upperNode  a directory above the trees, with a shelf behind it: the root, a
 //	           type of repositories, a namespace
 //	linkNode   a symbolic link to where something really stands
-//	dirNode    a directory of a tree; the same node at every commit
+//	dirNode    a directory of a tree; the same node at every commit, and under
+//	           every name that it is given here
 //	fileNode   a file with one content and one date; with others, another node
-//	           of the same inode number
+//	           of the same inode number. One that is written to, or open for it, is
+//	           bound to one content of package writeback instead, and stays the same
+//	           node until the kernel forgets it
+//
+// Where a node stands (spot.go) is noted in it, relative to its directory, so a folder
+// is renamed with all that is below it. What comes to stand at a name whose inode number
+// belongs to a node that was renamed or removed, and is known to the kernel, gets
+// another number.
 //
 // A tree (a repository at a revision) has one directory in a mount, since the
 // kernel moves a directory that answers to two names. All other spellings are
@@ -31,12 +39,30 @@
 // one as they are entered, or all at once for who walks through them (walk.go); small
 // files are brought one by one, or many at once for who reads more of them (pack.go).
 //
+// # Changes
+//
+// The changes of a tree belong to a writeback.Branch (branch.go). It is opened when
+// something is to be changed for the first time, or when the mount begins and a mount
+// before has left changes; from then on it owns the view of the tree, and lookups and
+// listings go through it (merged.go). A tree is read-only if it is of a commit or a tag,
+// if it is pinned, if the token is known not to allow changes, or as long as another
+// mount on this machine has its changes. The snapshot of such a tree is what the
+// kernel's memory is of; it follows the Branch, which moves first.
+//
+// A file is written to by handles of writeback (staged.go). All who have its node open
+// share its pages; those who opened it before the first change read through a handle
+// that the first writer opens for them. Who has it in passthrough keeps what he opened:
+// the writer gets another node (passthrough.go).
+//
 // # What the kernel remembers
 //
-// In trees everything, for ever: names, that a name isn't there, attributes, pages.
-// A file's attributes and pages can't change, so only names and directories have to
-// be taken back, when a tree moves to another commit (move.go). A tree of a commit
-// never moves. Branches and tags are polled with one request for a repository
+// In trees everything, for ever: names, that a name isn't there, attributes, pages; of
+// files that are changed here, attributes for a second. A file's attributes and pages
+// change only by what the kernel itself is asked for, so only names and directories have
+// to be taken back, when a tree moves to another commit (move.go): our own commits are
+// moves, too. What is altered otherwise, a conflict that was solved or changes that were
+// discarded, is told by path (branch.go). Nothing is told by who serves a request. A tree
+// of a commit never moves. Branches and tags are polled with one request for a repository
 // (poll.go). Above the trees the kernel remembers for a minute, and never that a
 // name isn't there; the catalog remembers that for ten seconds.
 //
@@ -48,11 +74,15 @@
 // the kernel is told something: it may keep us waiting for a request that needs
 // the lock. repo.looking is no lock but a turn, held by whoever asks for the
 // references and moves the trees; no request of the kernel waits for it, since the
-// kernel may keep that one waiting for this one.
+// kernel may keep that one waiting for this one. tree.opening is such a
+// turn, too, of who opens the changes; nobody who has one of the two waits for the other.
+// openModes.mu is taken after tree.mu. A Branch is never called with any of
+// these locks held, but for what it knows of open files under openModes.mu.
 //
 // # After the process dies at any line
 //
-// Nothing in this package is kept on disk but records and listings in the cache:
+// What is changed is kept by package writeback, which tells what is safe when. Nothing
+// else in this package is kept on disk but records and listings in the cache:
 // the references as they were last seen, names, dates, folders. Each is written
 // whole or not at all, and each is only what the Hub said once. The next mount
 // starts from them where the Hub can't be reached, and else asks. Inode numbers

@@ -171,6 +171,9 @@ func (f *fileNode) getattrMerged(ctx context.Context, b *writeback.Branch, out *
 			return m.fail("getattr", f.t, path, err)
 		case err == nil && f.is(&e, id):
 			m.owner.mergedAttr(&out.Attr, &e)
+			if id == 0 {
+				out.SetTimeout(forever)
+			}
 			return 0
 		}
 	}

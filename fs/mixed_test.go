@@ -138,3 +138,80 @@ func meet(path string, r *rand.Rand, size int) error {
 	}
 	return nil
 }
+
+// Who has a file in passthrough keeps it when others truncate it by its name, give it
+// another name and write to it then, or remove it.
+func TestPassthroughAndNames(t *testing.T) {
+	s := hubtest.New(t)
+	create(t, s, "model", "alice/m", map[string]string{"README.md": "x"})
+	content := make(map[string][]byte)
+	names := []string{"truncated.bin", "renamed.bin", "removed.bin", "replaced.bin"}
+	for i, name := range names {
+		content[name] = addLFS(t, s, "alice/m", name, 100_000+i)
+	}
+	m := mountWritable(t, s, "alice/m")
+	before := make(map[string]*os.File)
+	for _, name := range names {
+		wantContent(t, m.path(name), string(content[name]))
+		f, err := os.Open(m.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		before[name] = f
+	}
+	write := func(name, text string) {
+		t.Helper()
+		f, err := os.OpenFile(m.path(name), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt([]byte(text), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Truncate(m.path("truncated.bin"), 50); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(m.path("renamed.bin"), m.path("new.bin")); err != nil {
+		t.Fatal(err)
+	}
+	write("new.bin", "written")
+	if err := os.Rename(m.path("new.bin"), m.path("renamed.bin")); err != nil {
+		t.Fatal(err)
+	}
+	write("renamed.bin", "WRITTEN")
+	if err := os.Remove(m.path("removed.bin")); err != nil {
+		t.Fatal(err)
+	}
+	m.write("removed.bin", "another")
+	m.write("tmp", "a whole new one")
+	if err := os.Rename(m.path("tmp"), m.path("replaced.bin")); err != nil {
+		t.Fatal(err)
+	}
+	renamed := bytes.Clone(content["renamed.bin"])
+	copy(renamed[10:], "WRITTEN")
+	want := map[string]string{
+		"truncated.bin": string(content["truncated.bin"][:50]), "renamed.bin": string(renamed),
+		"removed.bin": "another", "replaced.bin": "a whole new one",
+	}
+	for name, text := range want {
+		wantContent(t, m.path(name), text)
+	}
+	if m.status().Passthrough {
+		for _, name := range names {
+			got, err := io.ReadAll(io.NewSectionReader(before[name], 0, 1<<20))
+			if err != nil || !bytes.Equal(got, content[name]) {
+				t.Errorf("who had %s open reads %d other bytes, %v", name, len(got), err)
+			}
+		}
+	}
+	checkBlobs(t, m.cfg.CacheDir)
+	m.commitAll()
+	for name, text := range want {
+		wantHub(t, s, "alice/m", "main", name, text)
+		wantContent(t, m.path(name), text)
+	}
+	checkBlobs(t, m.cfg.CacheDir)
+}

@@ -20,7 +20,7 @@ import (
 
 // Long runs: see soak_test.go.
 var (
-	modelChecks = 40
+	modelChecks = 25
 	modelSeed   = "1" // "0" is another one each time
 )
 

@@ -105,6 +105,12 @@ func New(ctx context.Context, dir string, opts Options) (*Mount, error) {
 	if dir, err = checkMountPoint(dir, opts.NonEmpty); err != nil {
 		return nil, err
 	}
+	if w := opts.Write; w != nil {
+		// So that what is full or forbidden is told now, and how much room there is.
+		if err := os.MkdirAll(w.StateDir, 0o700); err != nil {
+			return nil, fmt.Errorf("staged changes: %w", err)
+		}
+	}
 	m := newMount(dir, opts)
 	root, stable, err := m.root(ctx)
 	if err == nil {

@@ -305,7 +305,9 @@ func TestRenameFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := io.ReadAll(os.NewFile(uintptr(under), "f"))
+	file := os.NewFile(uintptr(under), "f")
+	got, err := io.ReadAll(file)
+	file.Close()
 	if err != nil || string(got) != "one" {
 		t.Errorf("who stands in the folder reads %q, %v", got, err)
 	}
