@@ -132,12 +132,12 @@ func TestGrowing(t *testing.T) {
 			}
 		})
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if b.tryContent() != nil && len(b.marks()) >= 10 {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if b.tryContent() != nil && len(b.marks()) >= 6 {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("no ten commits")
+			t.Fatal("no six commits")
 		}
 	}
 	close(stop)
