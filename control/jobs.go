@@ -188,7 +188,7 @@ func (j *jobs) run(e *job) (result json.RawMessage, err error) {
 	if err := context.Cause(e.ctx); err != nil {
 		return nil, err
 	}
-	ctx := withProgress(e.ctx, func(p JobProgress) { j.progress(e, p) })
+	ctx := WithProgress(e.ctx, func(p JobProgress) { j.progress(e, p) })
 	res, err := e.method.Call(ctx, j.api, e.params)
 	if err != nil {
 		return nil, err
@@ -348,7 +348,8 @@ func (j *jobs) wait(ctx context.Context, id string) (*Job, error) {
 // progressKey holds in a job's context who wants to know how far it is.
 type progressKey struct{}
 
-func withProgress(ctx context.Context, report func(JobProgress)) context.Context {
+// WithProgress has methods that transfer files tell how far they are, from one goroutine at a time.
+func WithProgress(ctx context.Context, report func(JobProgress)) context.Context {
 	return context.WithValue(ctx, progressKey{}, report)
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +22,7 @@ type cacheParams struct {
 	inRepo
 	atRevision
 	CacheDir       string `param:"cache_dir" doc:"another shared cache than HF_HUB_CACHE"`
+	LocalDir       string `param:"local_dir" doc:"put the files into this folder, under their own names, instead of the cache (absolute, where a mount is asked)"`
 	Force          bool   `param:"force_download" default:"false" doc:"ask the Hub although the commit is here already; right bytes aren't fetched twice"`
 	LocalFilesOnly bool   `param:"local_files_only" default:"false" doc:"give what is here, without the network"`
 }
@@ -32,6 +35,14 @@ func (p *cacheParams) into(s *session) string {
 	return s.CacheDir
 }
 
+// intoFolder is how the client downloads into the local folder.
+func (p *cacheParams) intoFolder(ctx context.Context, s *session) (dir string, opts *hub.DownloadOptions, err error) {
+	dir, err = expandHome(p.LocalDir)
+	return dir, &hub.DownloadOptions{
+		Force: p.Force, LocalOnly: p.LocalFilesOnly || s.Offline, Cache: hub.OpenCacheDir(p.into(s)), Progress: transferProgress(ctx),
+	}, err
+}
+
 type downloadParams struct {
 	cacheParams
 	Filename  string `param:"filename" required:"true" doc:"path of the file in the repository"`
@@ -42,6 +53,13 @@ func hfHubDownload(ctx context.Context, s *session, p *downloadParams) (any, err
 	name := path.Join(p.Subfolder, p.Filename)
 	if err := hub.ValidPath(name); err != nil {
 		return nil, err
+	}
+	if p.LocalDir != "" {
+		dir, opts, err := p.intoFolder(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return s.Hub.DownloadTo(ctx, hub.FileRef{Repo: p.repo(), Revision: p.orMain(), Path: name}, dir, opts)
 	}
 	local := hub.OpenCacheDir(p.into(s))
 	offline := p.LocalFilesOnly || s.Offline
@@ -70,7 +88,7 @@ func hfHubDownload(ctx context.Context, s *session, p *downloadParams) (any, err
 	if err != nil {
 		return nil, err
 	}
-	err = fetch(ctx, cache, blobcache.File{
+	err = newDownloads(ctx).fetch(ctx, cache, blobcache.File{
 		Repo: p.repo(), Revision: p.orMain(), Commit: meta.CommitHash, Path: name, Hash: meta.ETag, Size: meta.Size,
 	})
 	if err := errors.Join(err, done()); err != nil {
@@ -84,7 +102,19 @@ func transient(err error) bool {
 	return errors.Is(err, hub.ErrUnavailable) || errors.Is(err, hub.ErrRateLimited)
 }
 
-func fetch(ctx context.Context, cache *blobcache.Cache, f blobcache.File) error {
+// downloads fetches files into the cache, and tells who wants to know how far it is.
+type downloads struct {
+	mu   sync.Mutex // guards sum; held over tell
+	tell func(hub.Progress)
+	sum  hub.Progress
+}
+
+func newDownloads(ctx context.Context) *downloads { return &downloads{tell: transferProgress(ctx)} }
+
+// watchEvery is how often a file is looked at while it is fetched.
+const watchEvery = 200 * time.Millisecond
+
+func (d *downloads) fetch(ctx context.Context, cache *blobcache.Cache, f blobcache.File) error {
 	if f.Commit == "" || f.Hash == "" || f.Size < 0 {
 		return fmt.Errorf("download %s of %s: the Hub gave no commit, ETag or size: %w", f.Path, f.Repo, hub.ErrProtocol)
 	}
@@ -92,11 +122,53 @@ func fetch(ctx context.Context, cache *blobcache.Cache, f blobcache.File) error 
 	if err != nil {
 		return fmt.Errorf("download %s of %s: %w", f.Path, f.Repo, err)
 	}
+	watched := d.watch(f, b)
 	err = b.Fetch(ctx)
+	watched(err == nil)
 	if err := errors.Join(err, b.Close()); err != nil {
 		return fmt.Errorf("download %s of %s: %w", f.Path, f.Repo, err)
 	}
 	return nil
+}
+
+// watch tells how far a file is until the function is called that it gives.
+func (d *downloads) watch(f blobcache.File, b *blobcache.Blob) (end func(whole bool)) {
+	if d.tell == nil {
+		return func(bool) {}
+	}
+	var done int64
+	move := func(to, total int64, files int) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.sum.Path, d.sum.Done, d.sum.Size = f.Path, to, f.Size
+		d.sum.TotalDone += to - done
+		d.sum.Total += total
+		d.sum.Files += files
+		done = to
+		d.tell(d.sum)
+	}
+	move(min(b.Cached(), f.Size), f.Size, 0)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				move(min(b.Cached(), f.Size), 0, 0)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func(whole bool) {
+		close(stop)
+		<-stopped
+		if whole {
+			move(f.Size, 0, 1)
+		}
+	}
 }
 
 func notHere(repo hub.Repo, revision, name string) error {
@@ -134,6 +206,14 @@ func snapshotDownload(ctx context.Context, s *session, p *snapshotParams) (any, 
 	if p.Allow != nil {
 		filter.Allow = *p.Allow
 	}
+	if p.LocalDir != "" {
+		dir, opts, err := p.intoFolder(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		opts.Allow, opts.Ignore, opts.Workers = filter.Allow, filter.Ignore, p.Workers
+		return s.Hub.SnapshotTo(ctx, p.repo(), p.orMain(), dir, opts)
+	}
 	local := hub.OpenCacheDir(p.into(s))
 	if p.LocalFilesOnly || s.Offline {
 		return localSnapshot(local, p)
@@ -153,6 +233,7 @@ func snapshotDownload(ctx context.Context, s *session, p *snapshotParams) (any, 
 	if err != nil {
 		return nil, err
 	}
+	all := newDownloads(ctx)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.Workers)
 	for e, err := range s.Hub.Tree(gctx, p.repo(), commit, "", &hub.TreeOptions{Recursive: true}) {
@@ -167,7 +248,7 @@ func snapshotDownload(ctx context.Context, s *session, p *snapshotParams) (any, 
 		if e.LFS != nil {
 			f.Hash, f.Size = e.LFS.SHA256, e.LFS.Size
 		}
-		g.Go(func() error { return fetch(gctx, cache, f) })
+		g.Go(func() error { return all.fetch(gctx, cache, f) })
 	}
 	if err := errors.Join(g.Wait(), done()); err != nil {
 		return nil, err

@@ -22,42 +22,50 @@ func (c *Client) Download(ctx context.Context, f FileRef, w io.Writer) (*FileMet
 	if err != nil {
 		return nil, err
 	}
-	defer func() { content.Close() }()
 	f.Revision = content.Commit // should it have to be resolved again
 	m := &FileMetadata{CommitHash: content.Commit, ETag: content.ETag, Size: content.Size, Location: content.Location}
 	sum := newFileHash(m.ETag, m.Size)
 
-	var done int64
+	if err := c.copyRest(ctx, f, content, m, w, sum, 0); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// copyRest copies what follows the first done bytes, which the hash has had, and
+// verifies the whole. It closes the content, and keeps in m where it was last.
+func (c *Client) copyRest(ctx context.Context, f FileRef, content *Content, m *FileMetadata, w io.Writer, sum fileHash, done int64) error {
+	defer func() { content.Close() }()
 	for fails := 0; ; {
 		n, werr, rerr := copyContent(w, sum, content)
 		done += n
 		switch {
 		case werr != nil:
-			return nil, werr
+			return werr
 		case rerr == nil && done == m.Size:
 			if got := hex.EncodeToString(sum.Sum(nil)); !sum.unknown && got != m.ETag {
-				return nil, protocolError(content.req, "the content has the hash %s, and should have %s", got, m.ETag)
+				return protocolError(content.req, "the content has the hash %s, and should have %s", got, m.ETag)
 			}
-			return m, nil
+			return nil
 		case rerr == nil:
-			return nil, protocolError(content.req, "%d bytes came of %d", done, m.Size)
+			return protocolError(content.req, "%d bytes came of %d", done, m.Size)
 		case n > 0:
 			fails = 0
 		}
 		if fails++; fails > maxResumes || !errors.Is(rerr, ErrUnavailable) {
-			return nil, rerr
+			return rerr
 		}
 		content.Close()
 		if err := sleep(ctx, backoff(fails-1)); err != nil {
-			return nil, rerr
+			return rerr
 		}
 		next, err := c.resume(ctx, f, m.Location, Range{Off: done, Len: -1})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		content = next
 		if content.ETag != m.ETag || content.Size != m.Size {
-			return nil, protocolError(content.req, "the content of a commit has changed: it was %s, and is %s", m.ETag, content.ETag)
+			return protocolError(content.req, "the content of a commit has changed: it was %s, and is %s", m.ETag, content.ETag)
 		}
 		m.Location = content.Location
 	}

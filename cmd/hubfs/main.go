@@ -98,6 +98,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			discardCommand(),
 			recoverCommand(),
 			syncCommand(),
+			downloadCommand(),
 			uploadCommand(),
 			uploadLargeCommand(),
 			apiCommand(),

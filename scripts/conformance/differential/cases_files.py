@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+from pathlib import Path
 
 from cases import Out, Text, case, content, folder, seed, sorted_by
 
@@ -120,6 +121,37 @@ case("hf_hub_download", "missing file", ANY | {"filename": "none", "cache_dir": 
 case("hf_hub_download", "missing revision", ANY | {"filename": "README.md", "revision": "none", "cache_dir": Out("cache")}, fails="RevisionNotFoundError:404")
 case("hf_hub_download", "missing repository", {"repo_id": "alice/none", "filename": "README.md", "cache_dir": Out("cache")}, fails="RepositoryNotFoundError:404")
 case("hf_hub_download", "not here", ANY | {"filename": "README.md", "cache_dir": Out("empty"), "local_files_only": True}, fails="LocalEntryNotFoundError")
+
+def local(side, path):
+    """View of a file in a local folder: also what is remembered of it, but for the time."""
+    top = side.work / "out"
+    name = Path(path).relative_to(top).parts
+    state = top / name[0] / ".cache/huggingface/download" / ("/".join(name[1:]) + ".metadata")
+    return content(side, path) | {"state": state.read_text().splitlines()[:2]}
+
+
+def local_folder(side, path):
+    return folder(side, path) | {"state": {str(p.relative_to(path)): p.read_text().splitlines()[:2] for p in sorted((Path(path) / ".cache").rglob("*.metadata"))}}
+
+
+LOCAL = ANY | {"local_dir": Out("local")}
+for path in ("README.md", "weights.bin", "data/deep/er/leaf.json", "empty.txt"):
+    case("hf_hub_download", f"{path} into a folder", LOCAL | {"filename": path}, view=local)
+case("hf_hub_download", "into a folder again", LOCAL | {"filename": "weights.bin", "revision": "v1"}, view=local)
+case("hf_hub_download", "into a folder, another revision", LOCAL | {"filename": "with space.txt", "revision": "feature/x"}, view=local)
+case("hf_hub_download", "into a folder, back again", LOCAL | {"filename": "with space.txt"}, view=local)
+case("hf_hub_download", "into a folder, forced", LOCAL | {"filename": "README.md", "force_download": True}, view=local)
+case("hf_hub_download", "into a folder, from a subfolder", LOCAL | {"filename": "train.csv", "subfolder": "data"}, view=local)
+case("hf_hub_download", "in the folder already", LOCAL | {"filename": "README.md", "local_files_only": True}, view=local)
+case("hf_hub_download", "not in the folder", LOCAL | {"filename": "none.md", "local_files_only": True}, fails="LocalEntryNotFoundError")
+case("hf_hub_download", "missing file for a folder", LOCAL | {"filename": "none.md"}, fails="EntryNotFoundError:404")
+
+case("snapshot_download", "into a folder", ANY | {"local_dir": Out("local-all")}, view=local_folder)
+case("snapshot_download", "into the same folder, a branch", ANY | {"local_dir": Out("local-all"), "revision": "feature/x"}, view=local_folder)
+case("snapshot_download", "patterns, into a folder", ANY | {"local_dir": Out("local-some"), "allow_patterns": ["data/*", "*.bin"], "ignore_patterns": ["*.json"]}, view=local_folder)
+case("snapshot_download", "the folder as it is", ANY | {"local_dir": Out("local-some"), "local_files_only": True, "cache_dir": Out("empty")}, view=local_folder)
+case("snapshot_download", "no folder", ANY | {"local_dir": Out("local-none"), "local_files_only": True, "cache_dir": Out("empty")}, fails="LocalEntryNotFoundError")
+case("snapshot_download", "missing repository for a folder", {"repo_id": "alice/none", "local_dir": Out("local-x")}, fails="RepositoryNotFoundError:404")
 
 case("snapshot_download", "main", ANY | {"cache_dir": Out("snapshots")}, view=folder, shows=bool)
 case("snapshot_download", "dataset", {"repo_id": DATA, "repo_type": "dataset", "cache_dir": Out("snapshots")}, view=folder)
