@@ -113,27 +113,11 @@ func (h *Hub) canCreate(c caller, namespace string) bool {
 	return false
 }
 
-// passesGate tells if the caller may read the content of a gated repository.
-func (h *Hub) passesGate(c caller, r *repoRec) bool {
-	return r.Gated == "" || h.role(c, r.owner()) != "" || slices.Contains(r.Granted, strings.ToLower(c.name()))
-}
-
 // hidden is the refusal of a repository that the caller can't see, or that isn't.
 func hidden(c caller) *Error {
 	e := repoNotFound()
 	if c.anonymous() {
 		e.Status, e.Message = http.StatusUnauthorized, "Invalid username or password."
-	}
-	return e
-}
-
-func gateError(c caller, r *repoRec) *Error {
-	e := &Error{Status: http.StatusForbidden, Code: codeGatedRepo}
-	e.Message = "Access to " + r.Type + " " + r.ID + " is restricted and you are not in the authorized list. Visit " +
-		"/" + r.entityName() + " to ask for access."
-	if c.anonymous() {
-		e.Status = http.StatusUnauthorized
-		e.Message = "Access to " + r.Type + " " + r.ID + " is restricted. You must have access to it and be authenticated to access it. Please log in."
 	}
 	return e
 }

@@ -80,6 +80,9 @@
 //     characters at most. A page of discussions has 50.
 //   - The author of a pull request may add commits to it, and so may everybody who may
 //     write to the repository.
+//   - Who may write to a gated repository decides about requests. Where a repository isn't
+//     gated, that is 400; the state that a request has already is 404. ask-access, by which
+//     a user asks, leads on to the repository in the API.
 //   - Duplicating copies branch main with its history.
 //   - Tags, library, task, configuration and parameter counts of a repository follow from
 //     its README and from the files in its root folder, as far as the Hub's rules are

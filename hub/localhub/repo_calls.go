@@ -238,16 +238,7 @@ func (h *Hub) GrantAccess(typ, id, user string) error {
 	if err != nil {
 		return err
 	}
-	u := h.st.user(user)
-	if u == nil {
-		return noSuchUser(user)
-	}
-	return h.st.changeRepo(r.UID, func(rec *repoRec) error {
-		if name := strings.ToLower(u.Name); !slices.Contains(rec.Granted, name) {
-			rec.Granted = append(rec.Granted, name)
-		}
-		return nil
-	})
+	return h.grantAccess(r.repoRec, user, r.owner(), false)
 }
 
 // draft makes a draft of a commit.

@@ -56,7 +56,8 @@ var apiVerbs = map[string]verb{
 	"restart":      {postOnly(ofSpace((*call).restartSpace)), 0, 0},
 	"storage":      {methods{http.MethodPost: ofSpace((*call).requestStorage), http.MethodDelete: ofSpace((*call).deleteStorage)}, 0, 0},
 
-	"discussions": {methods{http.MethodGet: (*call).discussions, http.MethodPost: (*call).discussions}, 0, 4},
+	"user-access-request": {methods{http.MethodGet: (*call).accessRequests, http.MethodPost: (*call).accessRequests}, 1, 1},
+	"discussions":         {methods{http.MethodGet: (*call).discussions, http.MethodPost: (*call).discussions}, 0, 4},
 
 	"like":   {methods{http.MethodPost: (*call).like, http.MethodDelete: (*call).unlike}, 0, 0},
 	"likers": {getOnly((*call).likers), 0, 0},
@@ -67,8 +68,9 @@ var apiVerbs = map[string]verb{
 
 // webVerbs are the routes below /{id}, /datasets/{id} and /spaces/{id}.
 var webVerbs = map[string]verb{
-	"resolve": {getOnly((*call).resolveFile), 2, -1},
-	"raw":     {getOnly((*call).rawFile), 2, -1},
+	"resolve":    {getOnly((*call).resolveFile), 2, -1},
+	"ask-access": {postOnly((*call).askForm), 0, 0},
+	"raw":        {getOnly((*call).rawFile), 2, -1},
 	// of {id}.git
 	"info":        {methods{http.MethodPost: (*call).lfs, http.MethodGet: (*call).gitRefs}, 1, 3},
 	gitUploadPack: {postOnly((*call).uploadPack), 0, 0},

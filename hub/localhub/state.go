@@ -86,7 +86,10 @@ type repoRec struct {
 	Disabled bool      `json:"disabled,omitempty"`
 	SDK      string    `json:"sdk,omitempty"`
 	Created  time.Time `json:"created"`
-	Granted  []string  `json:"granted,omitempty"` // users with access although gated
+	// Granted are users with access although gated, as it was kept before there were
+	// requests.
+	Granted []string    `json:"granted,omitempty"`
+	Access  []accessRec `json:"access,omitempty"`
 	// Downloads are those that SetDownloads told of: nothing is counted.
 	Downloads    int64     `json:"downloads,omitempty"`
 	DownloadsAll int64     `json:"downloadsAll,omitempty"`
@@ -177,7 +180,10 @@ func (s *state) load() error {
 			each(tx, bucketUsers, func(_ string, r *userRec) { s.users[strings.ToLower(r.Name)] = r }),
 			each(tx, bucketOrgs, func(_ string, r *orgRec) { s.orgs[strings.ToLower(r.Name)] = r }),
 			each(tx, bucketTokens, func(hash string, r *tokenRec) { s.tokens[hash] = r }),
-			each(tx, bucketRepos, func(_ string, r *repoRec) { s.repos[r.key()], s.byUID[r.UID] = r, r }),
+			each(tx, bucketRepos, func(_ string, r *repoRec) {
+				r.grantAll()
+				s.repos[r.key()], s.byUID[r.UID] = r, r
+			}),
 			each(tx, bucketEndpoints, func(k string, r *endpointRec) { s.endpoints[k] = r }),
 			each(tx, bucketRenames, func(k string, uid *string) {
 				typ, id, _ := strings.Cut(k, "/")

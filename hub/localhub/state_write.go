@@ -47,7 +47,7 @@ func (s *state) changeRepo(uid string, fn func(*repoRec) error) error {
 		return repoNotFound()
 	}
 	r := *old
-	r.Granted = slices.Clone(old.Granted)
+	r.Access = slices.Clone(old.Access)
 	if err := fn(&r); err != nil {
 		return err
 	}
