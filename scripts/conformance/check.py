@@ -16,7 +16,7 @@ if counts["failed"] == 0:  # nothing can be compared with what isn't there
     import check_mount  # noqa: F401
     import check_cache  # noqa: F401
     import check_formats  # noqa: F401
-    import check_offline  # noqa: F401
     import check_sync  # noqa: F401
     import check_writing  # noqa: F401
+    import check_offline  # noqa: F401  # ends the Hub
 finish()
