@@ -45,6 +45,7 @@ bench: build ## measure against what a user would pick instead
 soak: build ## the long checks: many gigabytes, many processes, a bad network (minutes)
 	$(GO) test -tags soak -count=1 -timeout 60m -v ./scripts/e2e
 	$(GO) test -tags soak -count=1 -timeout 60m -race -v -run "TestModel|TestKill|TestNoCommitIsDoubled" ./writeback
+	$(GO) test -tags soak -count=1 -timeout 90m -v -run "TestModel" ./fs
 	$(GO) test -tags soak -count=1 -timeout 60m -race -v -run "TestLostAnswers|TestKill" ./syncer
 	$(GO) test -tags soak -count=1 -timeout 60m -v -run TestLargeUploadKilled ./hub
 
