@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -131,7 +132,11 @@ func (x *batch) operations() []hub.Operation {
 	for _, it := range x.items {
 		if it.folder || it.ino != nil && it.was != nil && it.was.Dir {
 			folders[it.path] = true
-			deletes = append(deletes, &hub.DeleteFolder{Path: it.path})
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(folders)) {
+		if !insideAny(dir, folders) {
+			deletes = append(deletes, &hub.DeleteFolder{Path: dir})
 		}
 	}
 	for _, it := range x.items {

@@ -88,3 +88,61 @@ func TestRenamedWhileHeldOpen(t *testing.T) {
 		r.Branch = nil
 	}
 }
+
+// TestFolderRemovedDuringACommit moves a new folder away, or empties and removes it, while
+// what was in it lands: it stays away.
+func TestFolderRemovedDuringACommit(t *testing.T) {
+	ctx := t.Context()
+	for _, how := range []string{"unlink", "rename"} {
+		r := newCommitRig(t, map[string]string{"a": "a"}, nil)
+		must(t, r.Mkdir(ctx, "d"))
+		must(t, r.Mkdir(ctx, "d/e"))
+		r.write(t, "d/e/new", "x")
+		x, err := r.take(ctx, selection{explicit: true}, 0)
+		must(t, err)
+		want := map[string]string{"a": "a"}
+		if how == "unlink" {
+			must(t, r.Unlink(ctx, "d/e/new"))
+			must(t, r.Rmdir(ctx, "d/e"))
+			must(t, r.Rmdir(ctx, "d"))
+		} else {
+			must(t, r.Rename(ctx, "d", "moved", false))
+			want["moved/e/new"] = "x"
+		}
+		_, _, err = r.commit(ctx, x)
+		must(t, err)
+		r.putBack(x)
+		r.settled()
+		must(t, r.settle(ctx))
+		wantView(t, r.rig, withAttributes(view(want)))
+		r.write(t, "d", "a file now")
+		want["d"] = "a file now"
+		r.flush("")
+		r.wantHub(want)
+		r.wantClean()
+		wantView(t, r.rig, withAttributes(view(want)))
+	}
+}
+
+// TestFileReplacesNestedFolders commits a file in the place of a folder with folders in it, and back.
+func TestFileReplacesNestedFolders(t *testing.T) {
+	ctx := t.Context()
+	r := newCommitRig(t, map[string]string{"d/e/f/x": "x", "d/y": "y"}, nil)
+	for _, path := range []string{"d/e/f/x", "d/y"} {
+		must(t, r.Unlink(ctx, path))
+	}
+	for _, dir := range []string{"d/e/f", "d/e", "d"} {
+		must(t, r.Rmdir(ctx, dir))
+	}
+	r.write(t, "d", "a file")
+	r.flush("")
+	r.wantHub(map[string]string{"d": "a file"})
+	must(t, r.Unlink(ctx, "d"))
+	for _, dir := range []string{"d", "d/e", "d/e/f"} {
+		must(t, r.Mkdir(ctx, dir))
+	}
+	r.write(t, "d/e/f/x", "x again")
+	r.flush("")
+	r.wantHub(map[string]string{"d/e/f/x": "x again"})
+	r.wantClean()
+}

@@ -172,20 +172,20 @@ func (op victimOp) do(b *Branch, n int) error {
 	return errors.Join(err, f.Flush(), f.Release())
 }
 
-// model does the operation on the model.
-func (op victimOp) model(m *model, n int) {
+// model does the operation on the model, and says whether it could be done.
+func (op victimOp) model(m *model, n int) (ok bool) {
 	switch op.kind {
 	case "unlink":
-		_ = m.unlink(op.path)
+		return m.unlink(op.path) == 0
 	case "mkdir":
-		_ = m.mkdir(op.path)
+		return m.mkdir(op.path) == 0
 	case "rmdir":
-		_ = m.rmdir(op.path)
+		return m.rmdir(op.path) == 0
 	case "rename":
-		_ = m.rename(op.path, op.to)
+		return m.rename(op.path, op.to) == 0
 	default:
 		if !m.parentOK(op.path) || m.dirs[op.path] {
-			return
+			return false
 		}
 		f := m.files[op.path]
 		if f == nil {
@@ -198,6 +198,7 @@ func (op victimOp) model(m *model, n int) {
 			content = c[:op.off] + content + c[min(len(c), op.off+len(content)):]
 		}
 		f.content = content
+		return true
 	}
 }
 
@@ -231,8 +232,8 @@ func victim(arg string) {
 			continue // an earlier process has done it
 		}
 		fmt.Println("begin", n)
-		_ = op.do(b, n)
-		fmt.Println("end", n)
+		err := op.do(b, n)
+		fmt.Println("end", n, err)
 		if n%40 == 20 {
 			_ = b.compact()
 		}
@@ -261,9 +262,7 @@ func killRun(t *testing.T, seed uint64, kills int) {
 			step, after = -1, time.Duration(20+luck.IntN(60))*time.Millisecond
 		}
 		end := runVictim(t, fmt.Sprintf("%s %d %d %d", dir, seed, done, step), after)
-		for ; done <= end.ended; done++ {
-			next().model(m, done)
-		}
+		end.replay(t, m, next, &done)
 		candidates := []*model{m.clone()}
 		inFlight := ""
 		if end.begun > end.ended {
@@ -294,7 +293,21 @@ func newModel() *model {
 	return m
 }
 
-type victimEnd struct{ begun, ended int }
+type victimEnd struct {
+	begun, ended int
+	said         map[int]string // what came of each operation: an error, or "<nil>"
+}
+
+// replay does on the model what a process has done, and compares whether it could.
+func (end *victimEnd) replay(t *testing.T, m *model, next func() victimOp, done *int) {
+	t.Helper()
+	for ; *done <= end.ended; *done++ {
+		op := next()
+		if ok := op.model(m, *done); ok != (end.said[*done] == "<nil>") {
+			t.Errorf("operation %d %+v: %s, and the model says %v", *done, op, end.said[*done], ok)
+		}
+	}
+}
 
 // runVictim runs a process until it is dead; after a while if it doesn't do that itself.
 func runVictim(t *testing.T, arg string, after time.Duration) victimEnd {
@@ -309,7 +322,7 @@ func runVictim(t *testing.T, arg string, after time.Duration) victimEnd {
 		timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
 		defer timer.Stop()
 	}
-	end := victimEnd{-1, -1}
+	end := victimEnd{-1, -1, make(map[int]string)}
 	in := bufio.NewReader(out)
 	for {
 		text, err := in.ReadString('\n')
@@ -318,12 +331,14 @@ func runVictim(t *testing.T, arg string, after time.Duration) victimEnd {
 		}
 		must(t, err)
 		word, number, _ := strings.Cut(strings.TrimSpace(text), " ")
+		number, said, _ := strings.Cut(number, " ")
 		n, _ := strconv.Atoi(number)
 		switch word {
 		case "begin":
 			end.begun = n
 		case "end":
 			end.ended = n
+			end.said[n] = said
 		}
 	}
 	err = cmd.Wait()

@@ -66,8 +66,8 @@ func committingVictim(arg string) {
 			continue
 		}
 		fmt.Println("begin", n)
-		_ = op.do(b, n)
-		fmt.Println("end", n)
+		err := op.do(b, n)
+		fmt.Println("end", n, err)
 		if n%9 == 5 {
 			_, _ = b.Flush(context.Background(), "")
 		}
@@ -106,9 +106,7 @@ func killCommitRun(t *testing.T, seed uint64, kills int) {
 			step, after = -1, time.Duration(30+luck.IntN(150))*time.Millisecond
 		}
 		end := runVictim(t, fmt.Sprintf("commit %s %s %s %d %d %d", dir, server.URL, server.Token, seed, done, step), after)
-		for ; done <= end.ended; done++ {
-			next().model(m, done)
-		}
+		end.replay(t, m, next, &done)
 		if end.begun <= end.ended {
 			continue
 		}

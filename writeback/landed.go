@@ -67,12 +67,19 @@ func (b *Branch) noteInFlight() {
 	}
 	clear(b.inFlight)
 	for n := range b.committing {
-		b.inFlight[n.path()] = true
+		b.flies(n.path())
 	}
 	for _, s := range all {
 		for _, it := range s.Items {
-			b.inFlight[it.Path] = true
+			b.flies(it.Path)
 		}
+	}
+}
+
+// flies notes that a path is in flight, and its folders with it. It requires mu.
+func (b *Branch) flies(path string) {
+	for ; path != "" && !b.inFlight[path]; path, _ = split(path) {
+		b.inFlight[path] = true
 	}
 }
 

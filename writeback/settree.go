@@ -84,7 +84,7 @@ func (b *Branch) foldersWithChanges(known map[string]*blobcache.Listing) []strin
 	defer b.mu.RUnlock()
 	var dirs []string
 	b.root.all(func(path string, n *node) {
-		if len(n.children) > 0 || n.kind == kindGone && n.was != nil && n.was.Dir {
+		if len(n.children) > 0 || n.kind == kindGone && !n.was.file() {
 			if _, ok := known[path]; !ok {
 				dirs = append(dirs, path)
 			}
@@ -224,10 +224,14 @@ func (r *reconciler) gone(path string, n *node, e *blobcache.Entry) {
 			st = state{kind: kindGone, since: n.since} // it may still come
 		}
 		r.set(path, st, nil)
+	case e.Dir && !n.was.file() && !r.allGone(path, n):
+		r.set(path, state{}, nil) // others have put something in it
+	case e.Dir && n.was == nil: // it came with a commit of ours
+		st := n.state
+		st.was = now
+		r.set(path, st, nil)
 	case !n.was.same(now):
 		r.do(func() { n.theirs = &conflict{now} })
-	case e.Dir && !r.allGone(path, n):
-		r.set(path, state{}, nil) // others have put something in it
 	default:
 		r.do(func() { n.theirs = nil })
 	}

@@ -121,7 +121,7 @@ func (b *Branch) takeNow(sel selection, limit int) *batch {
 	}
 	for _, it := range x.items {
 		b.committing[it.node] = true
-		b.inFlight[it.path] = true
+		b.flies(it.path)
 	}
 	return x
 }
