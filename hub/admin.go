@@ -141,19 +141,34 @@ func isConflict(err error, words string) bool {
 	return errors.As(err, &e) && e.Status == http.StatusConflict && strings.Contains(e.Message, words)
 }
 
+// ParseRepoURL reads the address of a repository's page at the endpoint or at the
+// Hub itself, or what ParseRepo reads. It fails with a [*ValidationError].
+func (c *Client) ParseRepoURL(s string) (*RepoURL, error) {
+	id := s
+	if strings.Contains(s, "://") && !strings.HasPrefix(s, "hf://") {
+		u, err := url.Parse(c.rehost(s))
+		if err != nil || !c.ours(u) {
+			return nil, &ValidationError{What: "repository address", Value: s, Reason: "isn't at " + c.Endpoint()}
+		}
+		id = strings.Trim(strings.TrimPrefix(u.Path, c.endpoint.Path), "/")
+	}
+	repo, err := ParseRepo(id)
+	if err != nil {
+		return nil, err
+	}
+	return &RepoURL{URL: c.Endpoint() + "/" + repo.String(), Repo: repo}, nil
+}
+
 // repoURL reads the web address of a repository in an answer to r.
 func (c *Client) repoURL(r *request, s string) (*RepoURL, error) {
-	s = c.rehost(s)
-	u, err := url.Parse(s)
-	if err != nil || !c.ours(u) {
+	if !strings.Contains(s, "://") {
 		return nil, c.protocolError(r, "the address of the repository, %q, isn't at the endpoint", s)
 	}
-	path := strings.Trim(strings.TrimPrefix(u.Path, c.endpoint.Path), "/")
-	repo, err := ParseRepo(path)
+	repo, err := c.ParseRepoURL(s)
 	if err != nil {
 		return nil, c.protocolError(r, "the address of the repository, %q, can't be right: %v", s, err)
 	}
-	return &RepoURL{URL: c.Endpoint() + "/" + repo.String(), Repo: repo}, nil
+	return repo, nil
 }
 
 // rehost puts our endpoint in the place of the Hub's own host, which servers that

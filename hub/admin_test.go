@@ -215,3 +215,25 @@ func TestExistOKAndMissingOK(t *testing.T) {
 	code = ""
 	wantKind(t, c.DeleteRepo(t.Context(), testRepo, true), ErrNotFound) // says nothing of the repository
 }
+
+func TestParseRepoURL(t *testing.T) {
+	c, srv := serve(t, http.NotFoundHandler())
+	for in, want := range map[string]string{
+		"ns/name":                           "ns/name",
+		"hf://datasets/ns/name":             "datasets/ns/name",
+		srv.URL + "/ns/name":                "ns/name",
+		srv.URL + "/spaces/ns/name/":        "spaces/ns/name",
+		DefaultEndpoint + "/datasets/ns/n1": "datasets/ns/n1",
+	} {
+		got, err := c.ParseRepoURL(in)
+		if err != nil || got.Repo.String() != want || got.URL != srv.URL+"/"+want {
+			t.Errorf("%q: %+v, %v", in, got, err)
+		}
+	}
+	for _, bad := range []string{"", "https://example.com/ns/name", srv.URL, srv.URL + "/a/b/c/d", "ftp://ns/name", "hf://", srv.URL + "/ns--x/name"} {
+		var invalid *ValidationError
+		if got, err := c.ParseRepoURL(bad); !errors.As(err, &invalid) {
+			t.Errorf("%q: %+v, %v", bad, got, err)
+		}
+	}
+}

@@ -57,43 +57,27 @@ func (s *largeState) String() string {
 	return strings.Join([]string{stamp, strconv.FormatInt(s.size, 10), ignored, s.sha256, string(s.mode), flag(s.uploaded), flag(s.committed), ""}, "\n")
 }
 
-func parseLargeState(text string) (*largeState, error) {
+func parseLargeState(text string) (s *largeState, ok bool) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) == 8 {
 		lines = append(lines[:5:5], lines[6:]...)
 	}
 	if len(lines) != 7 {
-		return nil, fmt.Errorf("%d lines", len(lines))
+		return nil, false
 	}
 	stamp, err := strconv.ParseFloat(lines[0], 64)
-	if err != nil || !(stamp > 0 && stamp < 1e11) {
-		return nil, fmt.Errorf("time %q", lines[0])
+	size, sizeErr := strconv.ParseInt(lines[1], 10, 64)
+	if err != nil || sizeErr != nil || !(stamp > 0 && stamp < 1e11) {
+		return nil, false
 	}
-	s := &largeState{at: time.UnixMicro(int64(stamp * 1e6)), sha256: lines[3], mode: UploadMode(lines[4])}
-	if s.size, err = strconv.ParseInt(lines[1], 10, 64); err != nil {
-		return nil, err
-	}
+	s = &largeState{at: time.UnixMicro(int64(stamp * 1e6)), size: size, sha256: lines[3], mode: UploadMode(lines[4])}
 	for i, into := range map[int]*bool{2: &s.ignored, 5: &s.uploaded, 6: &s.committed} {
-		switch lines[i] {
-		case "1":
-			*into = true
-		case "0":
-		case "":
-			if i == 2 {
-				continue
-			}
-			fallthrough
-		default:
-			return nil, fmt.Errorf("flag %q", lines[i])
+		*into = lines[i] == "1"
+		if lines[i] != "1" && lines[i] != "0" && (i != 2 || lines[i] != "") {
+			return nil, false
 		}
 	}
-	switch {
-	case s.mode != "" && s.mode != UploadLFS && s.mode != UploadRegular:
-		return nil, fmt.Errorf("upload mode %q", s.mode)
-	case s.sha256 != "" && !isSHA256(s.sha256):
-		return nil, fmt.Errorf("sha256 %q", s.sha256)
-	}
-	return s, nil
+	return s, (s.mode == "" || s.mode == UploadLFS || s.mode == UploadRegular) && (s.sha256 == "" || isSHA256(s.sha256))
 }
 
 // A largeFile is a file of the folder. It belongs to one worker at a time.
@@ -146,8 +130,8 @@ func (f *largeFile) load(ctx context.Context, now time.Time) error {
 	if err := f.locked(ctx, func() error { text, err = os.ReadFile(f.statePath(".metadata")); return err }); err != nil {
 		return err
 	}
-	known, err := parseLargeState(string(text))
-	if err != nil || known.at.Before(info.ModTime()) || known.size != content.Size {
+	known, ok := parseLargeState(string(text))
+	if !ok || known.at.Before(info.ModTime()) || known.size != content.Size {
 		return nil // written by halves, or of other content
 	}
 	if known.uploaded && !known.committed && now.Sub(known.at) > lfsKeeps {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,7 +61,7 @@ func largeTree(t *testing.T, n int) (dir string, files map[string]string) {
 // puts counts, by address without its signature, the objects that were stored.
 func puts(srv *hubtest.Server, into map[string]int) {
 	for _, r := range srv.Hub.Requests() {
-		if r.Method == "PUT" && r.Status == 200 {
+		if r.Method == http.MethodPut && r.Status == http.StatusOK {
 			into[r.Path]++
 		}
 	}
@@ -92,7 +93,7 @@ func TestLargeUploadKilled(t *testing.T) {
 			line <- s
 		}()
 		// After so many requests of this run, which is somewhere in its work.
-		after := int(rng.IntN(largeFiles/largeKills/4) + 3)
+		after := rng.IntN(largeFiles/largeKills/4) + 3
 		tick := time.NewTicker(time.Millisecond)
 		for waiting := true; waiting; {
 			select {
