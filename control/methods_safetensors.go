@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/hubfs/hubfs/hub"
 )
@@ -25,7 +24,7 @@ func getSafetensors(ctx context.Context, s *session, p *safetensorsParams) (any,
 		"metadata": nil, "sharded": r.Sharded, "weight_map": r.WeightMap, "files_metadata": files, "parameter_count": r.ParameterCount(),
 	}
 	if r.Metadata != nil {
-		out["metadata"] = json.RawMessage(r.Metadata)
+		out["metadata"] = r.Metadata
 	}
 	return out, nil
 }
