@@ -182,6 +182,7 @@ func (d *draft) commitToNewPR(base string) (int, gitstore.OID, error) {
 	if err := d.h.st.addDiscussion(d.repo.UID, rec); err != nil {
 		return 0, gitstore.OID{}, err
 	}
+	d.h.discussed(d.repo, "create", rec, &rec.Events[0])
 	_, err = d.h.followPull(d.repo, n)
 	return n, oid, err
 }
@@ -329,6 +330,8 @@ func (d *draft) attributesOf(ed *gitstore.Edit) ([]byte, error) {
 func (r *repo) moveRef(name string, old, oid gitstore.OID) error {
 	err := r.git.UpdateRef(name, old, oid)
 	switch {
+	case err == nil:
+		r.moved(name, old, oid)
 	case errors.Is(err, gitstore.ErrRefChanged) && old.IsZero():
 		return fail(http.StatusConflict, "Reference already exists: %s", name)
 	case errors.Is(err, gitstore.ErrRefChanged):

@@ -86,7 +86,11 @@ func (h *Hub) openDiscussion(r *repo, author, title, description string, pull bo
 		}
 		d.Status, d.Pull = statusDraft, &pullRec{Base: base, Fork: head.String(), Head: head.String()}
 	}
-	return d, h.st.addDiscussion(r.UID, d)
+	if err := h.st.addDiscussion(r.UID, d); err != nil {
+		return nil, err
+	}
+	h.discussed(r, "create", d, &d.Events[0])
+	return d, nil
 }
 
 // maxFollow is how many commits of one push become events.
@@ -187,6 +191,9 @@ func (h *Hub) setDiscussionStatus(r *repo, num int, author, status, comment stri
 		}
 		return nil
 	})
+	if err == nil {
+		h.discussed(r, "update", d, nil)
+	}
 	return d, e, err
 }
 
@@ -248,7 +255,7 @@ func (h *Hub) mergePull(r *repo, num int, author, comment string) (*discussionRe
 	if err := r.moveRef(d.Pull.Base, base, oid); err != nil {
 		return nil, err
 	}
-	return h.st.changeDiscussion(r.UID, num, func(d *discussionRec) error {
+	d, err = h.st.changeDiscussion(r.UID, num, func(d *discussionRec) error {
 		d.Status, d.Pull.Merge = statusMerged, oid.String()
 		d.add(eventRec{Type: eventStatus, Author: author, Status: statusMerged})
 		if comment != "" {
@@ -256,6 +263,10 @@ func (h *Hub) mergePull(r *repo, num int, author, comment string) (*discussionRe
 		}
 		return nil
 	})
+	if err == nil {
+		h.discussed(r, "update", d, nil)
+	}
+	return d, err
 }
 
 // ends are the heads of a pull request's target and of its own commits.
@@ -290,4 +301,13 @@ func (h *Hub) mergeMessage(d *discussionRec) string {
 		fmt.Fprintf(&b, "\nCo-authored-by: %s <%s>", a, h.emailOf(a))
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// discussed tells webhooks of a discussion, or of a comment in it.
+func (h *Hub) discussed(r *repo, action string, d *discussionRec, comment *eventRec) {
+	h.happened(occurrence{action: action, scope: "discussion", repo: r.repoRec, discussion: d, comment: comment})
+}
+
+func (h *Hub) commented(r *repo, action string, d *discussionRec, comment *eventRec) {
+	h.happened(occurrence{action: action, scope: "discussion.comment", repo: r.repoRec, discussion: d, comment: comment})
 }

@@ -368,13 +368,14 @@ func (c *call) addComment(num int) error {
 		return err
 	}
 	var e eventRec
-	_, err := c.h.st.changeDiscussion(c.repo.UID, num, func(d *discussionRec) error {
+	d, err := c.h.st.changeDiscussion(c.repo.UID, num, func(d *discussionRec) error {
 		e = *d.comment(c.name(), body.Comment)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	c.h.commented(c.repo, "create", d, &e)
 	return c.json(map[string]any{"newMessage": c.event(&e)})
 }
 
@@ -390,7 +391,7 @@ func (c *call) renameDiscussion(num int) error {
 		return err
 	}
 	var e eventRec
-	_, err = c.h.st.changeDiscussion(c.repo.UID, num, func(d *discussionRec) error {
+	d, err := c.h.st.changeDiscussion(c.repo.UID, num, func(d *discussionRec) error {
 		if err := c.mayModerate(d.Author); err != nil {
 			return err
 		}
@@ -401,6 +402,7 @@ func (c *call) renameDiscussion(num int) error {
 	if err != nil {
 		return err
 	}
+	c.h.discussed(c.repo, "update", d, nil)
 	return c.json(map[string]any{"newTitle": c.event(&e)})
 }
 
@@ -491,7 +493,7 @@ func (c *call) hideComment(num int) error {
 func (c *call) changeComment(num int, fn func(*commentRec) error) error {
 	id := strings.ToLower(c.segs[2])
 	var changed eventRec
-	_, err := c.h.st.changeDiscussion(c.repo.UID, num, func(d *discussionRec) error {
+	d, err := c.h.st.changeDiscussion(c.repo.UID, num, func(d *discussionRec) error {
 		for i := range d.Events {
 			e := &d.Events[i]
 			if e.ID != id || e.Comment == nil {
@@ -513,5 +515,6 @@ func (c *call) changeComment(num int, fn func(*commentRec) error) error {
 	if err != nil {
 		return err
 	}
+	c.h.commented(c.repo, "update", d, &changed)
 	return c.json(map[string]any{"updatedComment": c.event(&changed)})
 }

@@ -10,7 +10,7 @@
 // Everything is in the folder Options.Root, which one process has at a time:
 //
 //	hub.db              accounts, hashes of tokens, repositories, their old names,
-//	                    discussions, Spaces, inference endpoints, likes, follows,
+//	                    discussions, webhooks, Spaces, inference endpoints, likes, follows,
 //	                    collections, which repository has which LFS objects, and the
 //	                    key that signs URLs (type state)
 //	repos/<uid>.git     a bare repository (package gitstore)
@@ -83,6 +83,9 @@
 //   - Who may write to a gated repository decides about requests. Where a repository isn't
 //     gated, that is 400; the state that a request has already is 404. ask-access, by which
 //     a user asks, leads on to the repository in the API.
+//   - A webhook's receiver is asked three times at most, by who waits for nobody: what isn't
+//     delivered when the Hub closes is lost, as is what comes while 1,000 wait. Redirects
+//     aren't followed. A pull request made from a commit is told of as a ref and as itself.
 //   - Duplicating copies branch main with its history.
 //   - Tags, library, task, configuration and parameter counts of a repository follow from
 //     its README and from the files in its root folder, as far as the Hub's rules are

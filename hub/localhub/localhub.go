@@ -60,6 +60,7 @@ type Hub struct {
 	st         *state
 	stores     *stores
 	lfs        *lfsStore
+	courier    *courier
 	signer     signer
 	network    *network
 	traffic    traffic
@@ -100,6 +101,7 @@ func New(o Options) (*Hub, error) {
 		return nil, err
 	}
 	h := &Hub{pageSize: o.PageSize, chunkSize: o.ChunkSize, startup: o.Startup, now: func() time.Time { return clock().UTC() }, log: o.Logger, st: st, network: newNetwork(o.Network, o.Logger)}
+	h.courier = newCourier(st, o.Logger)
 	if err := h.open(o); err != nil {
 		st.close()
 		return nil, err
@@ -124,6 +126,7 @@ func (h *Hub) open(o Options) (err error) {
 	if h.stores, err = openStores(o.Root, o.NoSync, func(uid string) bool { return h.st.repoByUID(uid) != nil }); err != nil {
 		return err
 	}
+	h.stores.moved = h.refMoved
 	for _, u := range o.Users {
 		if err := h.CreateUser(u); err != nil {
 			return err
@@ -133,7 +136,10 @@ func (h *Hub) open(o Options) (err error) {
 }
 
 // Close ends the Hub's work on its folder. Requests that still run fail.
-func (h *Hub) Close() error { return errors.Join(h.stores.close(), h.st.close()) }
+func (h *Hub) Close() error {
+	h.courier.close()
+	return errors.Join(h.stores.close(), h.st.close())
+}
 
 // ServeHTTP answers a request to the API.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {

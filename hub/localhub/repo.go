@@ -23,12 +23,16 @@ type openStore struct {
 	// commit is held from reading a branch's head to moving it, so over writes
 	// to the disk, never over the network.
 	commit sync.Mutex
+	// moved is told of every ref that has moved.
+	moved func(name string, old, oid gitstore.OID)
 }
 
 // stores opens git stores when they are first asked for.
 type stores struct {
 	dir string
 	opt gitstore.Options
+	// moved is told of every ref that has moved; it is set before any store is opened.
+	moved func(uid, name string, old, oid gitstore.OID)
 
 	mu     sync.Mutex // guards open and closed, and is held while a store is opened
 	open   map[string]*openStore
@@ -78,7 +82,7 @@ func (s *stores) get(uid string) (*openStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &openStore{git: g}
+	o := &openStore{git: g, moved: func(name string, old, oid gitstore.OID) { s.moved(uid, name, old, oid) }}
 	s.open[uid] = o
 	return o, nil
 }

@@ -161,6 +161,7 @@ func (h *Hub) addRepo(rec *repoRec, fill func(*repo) error) error {
 	if err != nil {
 		return errors.Join(err, h.stores.remove(rec.UID))
 	}
+	h.happened(occurrence{action: "create", scope: "repo", repo: rec})
 	return nil
 }
 
@@ -186,6 +187,7 @@ func (h *Hub) DeleteRepo(typ, id string) error {
 	if err := h.st.dropRepo(r.UID); err != nil {
 		return err
 	}
+	h.happened(occurrence{action: "delete", scope: "repo", repo: r.repoRec})
 	return h.stores.remove(r.UID)
 }
 
@@ -199,7 +201,11 @@ func (h *Hub) MoveRepo(typ, from, to string) error {
 	if err != nil {
 		return err
 	}
-	return h.st.moveRepo(r.UID, rec.ID)
+	if err := h.st.moveRepo(r.UID, rec.ID); err != nil {
+		return err
+	}
+	h.happened(occurrence{action: "move", scope: "repo", repo: r.repoRec, movedTo: rec})
+	return nil
 }
 
 // RepoUpdate holds the attributes to change; nil leaves one as it is.
@@ -218,7 +224,7 @@ func (h *Hub) UpdateRepo(typ, id string, u RepoUpdate) error {
 	if u.Gated != nil && *u.Gated != "" && *u.Gated != "auto" && *u.Gated != "manual" {
 		return badRequest(`"gated" must be one of [auto, manual, false]`)
 	}
-	return h.st.changeRepo(r.UID, func(rec *repoRec) error {
+	err = h.st.changeRepo(r.UID, func(rec *repoRec) error {
 		if u.Private != nil {
 			rec.Private = *u.Private
 		}
@@ -230,6 +236,14 @@ func (h *Hub) UpdateRepo(typ, id string, u RepoUpdate) error {
 		}
 		return nil
 	})
+	if rec := h.st.repoByUID(r.UID); err == nil && rec != nil {
+		config := map[string]any{}
+		if u.Private != nil {
+			config["private"] = *u.Private
+		}
+		h.happened(occurrence{action: "update", scope: "repo.config", repo: rec, config: config})
+	}
+	return err
 }
 
 // GrantAccess lets a user read a gated repository.

@@ -122,6 +122,9 @@ func (c *call) route() error {
 	if len(segs) < 3 {
 		return noRoute()
 	}
+	if segs[1] == "settings" && segs[2] == "webhooks" {
+		return c.webhookRoute(segs[3:])
+	}
 	switch kind := segs[1]; kind {
 	case "models", "datasets", "spaces":
 		return c.repoRoute(repoTypes[kind], segs[2:], apiVerbs, getOnly((*call).repoInfo))

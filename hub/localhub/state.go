@@ -33,6 +33,7 @@ type state struct {
 	renames   map[repoKey]string // old name to uid
 	// discussions are by uid of the repository and number.
 	discussions map[string]map[int]*discussionRec
+	webhooks    map[string]*webhookRec
 	social      social
 
 	// write keeps writers apart, from the check of what is there to the change of
@@ -146,7 +147,7 @@ func openState(root string, noSync bool) (*state, error) {
 	s := &state{
 		db: db, users: map[string]*userRec{}, orgs: map[string]*orgRec{}, tokens: map[string]*tokenRec{},
 		repos: map[repoKey]*repoRec{}, byUID: map[string]*repoRec{}, renames: map[repoKey]string{}, endpoints: map[string]*endpointRec{},
-		social: newSocial(),
+		social: newSocial(), webhooks: map[string]*webhookRec{},
 	}
 	if err := s.load(); err != nil {
 		db.Close()
@@ -157,7 +158,7 @@ func openState(root string, noSync bool) (*state, error) {
 
 func (s *state) load() error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range [][]byte{bucketConfig, bucketUsers, bucketOrgs, bucketTokens, bucketRepos, bucketRenames, bucketLFS, bucketEndpoints, bucketDiscussions} {
+		for _, b := range [][]byte{bucketConfig, bucketUsers, bucketOrgs, bucketTokens, bucketRepos, bucketRenames, bucketLFS, bucketEndpoints, bucketDiscussions, bucketWebhooks} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
@@ -191,6 +192,7 @@ func (s *state) load() error {
 			}),
 			s.social.load(tx),
 			s.loadDiscussions(tx),
+			each(tx, bucketWebhooks, func(id string, w *webhookRec) { s.webhooks[id] = w }),
 		} {
 			if err != nil {
 				return err
