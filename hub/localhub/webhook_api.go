@@ -21,7 +21,7 @@ func (c *call) webhookRoute(segs []string) error {
 	}
 	w := c.h.st.webhook(strings.ToLower(segs[0]))
 	if w == nil || !strings.EqualFold(w.User, c.name()) {
-		return fail(http.StatusNotFound, "There is no webhook %q", oneLine(segs[0]))
+		return fail(http.StatusNotFound, "There is no such webhook")
 	}
 	switch {
 	case len(segs) == 1:
@@ -70,7 +70,7 @@ func (c *call) changeWebhook(id string, fn func(*webhookRec) error) error {
 	defer c.h.st.write.Unlock()
 	old := c.h.st.webhook(id)
 	if old == nil {
-		return fail(http.StatusNotFound, "There is no webhook %q", id)
+		return fail(http.StatusNotFound, "There is no such webhook")
 	}
 	w := *old
 	if err := fn(&w); err != nil {
