@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,4 +131,13 @@ func (u *user) onHub(folder string) map[string]string {
 		}
 	}
 	return out
+}
+
+func download(t testing.TB, c *hub.Client, f hub.FileRef) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	if _, err := c.Download(t.Context(), f, &buf); err != nil && !errors.Is(err, io.EOF) {
+		t.Fatalf("%s: %v", f.Path, err)
+	}
+	return buf.Bytes()
 }

@@ -2,8 +2,5 @@
 
 package e2e
 
-// How much of the long tests make test has.
-const (
-	kills  = 5
-	copies = 10
-)
+// copies is how much of the long test of that make test has.
+const copies = 10

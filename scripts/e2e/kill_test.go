@@ -1,3 +1,5 @@
+//go:build soak
+
 package e2e
 
 import (
@@ -7,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -389,13 +390,4 @@ func sameTree(a, b map[string]string) bool {
 		}
 	}
 	return true
-}
-
-func download(t testing.TB, c *hub.Client, f hub.FileRef) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	if _, err := c.Download(t.Context(), f, &buf); err != nil && !errors.Is(err, io.EOF) {
-		t.Fatalf("%s: %v", f.Path, err)
-	}
-	return buf.Bytes()
 }
