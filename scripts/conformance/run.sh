@@ -144,9 +144,9 @@ mkdir -p "$results"
 [ $# -gt 0 ] || set -- python-0.27.1 python-newest npm differential-0.27.1 differential-newest
 for client; do
 	case $client in
-	python-0.27.1 | python-newest) "$here/venv.sh" "${client#python-}" >/dev/null || die "no Python client" ;;
+	python-0.27.1 | python-newest | differential-0.27.1 | differential-newest) "$here/venv.sh" "${client#*-}" >/dev/null || die "no Python client" ;;
 	npm) npm_packages ;;
-	*) die "$client isn't one of python-0.27.1, python-newest, npm" ;;
+	*) die "$client isn't one of python-0.27.1, python-newest, npm, differential-0.27.1, differential-newest" ;;
 	esac
 done
 for client; do
