@@ -152,7 +152,7 @@ done
 for client; do
 	case $client in
 	npm) run npm node "$top/.npm-conformance/check.mjs" ;;
-	differential-*) run "$client" "$top/.venv-${client#*-}/bin/python" "$here/differential/run.py" ;;
+	differential-*) run "$client" "$top/.venv-${client#*-}/bin/python" "$here/differential/run.py" --strict ;;
 	*) run "$client" "$top/.venv-${client#python-}/bin/python" "$here/check.py" ;;
 	esac
 done
