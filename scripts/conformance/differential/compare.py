@@ -19,7 +19,8 @@ class Comparison:
     def __init__(self, official, ours, start):
         self.official, self.ours = official, ours
         self.start = start  # of the run, as a date of the Hub
-        self.there, self.back = {}, {}  # ids of the official side to ours, and back
+        self.ids = ({}, {})  # of the official side to ours, and back
+        self.begin()
 
     def date(self, text):
         return DATE.sub(lambda m: "<now>" if m[0] >= self.start else m[0], text)
@@ -31,12 +32,16 @@ class Comparison:
         if ID.sub("<id>", a) != ID.sub("<id>", b):
             return False
         pairs = list(zip(ID.findall(a), ID.findall(b)))
-        for x, y in pairs:
-            if self.there.get(x, y) != y or self.back.get(y, x) != x:
-                return False
-        for x, y in pairs:
-            self.there[x], self.back[y] = y, x
+        maps = [self.commits if len(x) == 40 else self.ids for x, _ in pairs]
+        if any(there.get(x, y) != y or back.get(y, x) != x for (there, back), (x, y) in zip(maps, pairs)):
+            return False
+        for (there, back), (x, y) in zip(maps, pairs):
+            there[x], back[y] = y, x
         return True
+
+    def begin(self):
+        """Begins a result of its own. Commits correspond within one: equal commits to two repositories have one id if they are of the same second, which is chance."""
+        self.commits = ({}, {})
 
     def differences(self, a, b, path="", exact=False):
         """Gives (path, official, ours) for each difference. An attribute that is null equals one that is missing."""

@@ -70,6 +70,7 @@ def judge(case, official, ours, comparison, release):
             return found
         if case.shows and not case.shows(official[1]):
             found.append(f"it shows nothing: {brief(official[1])}")
+        comparison.begin()
         values = [case.view(side, o[1]) if case.view else o[1] for side, o in ((comparison.official, official), (comparison.ours, ours))]
         for path, a, b in comparison.differences(*values):
             differ(path, a, b)
@@ -155,7 +156,7 @@ def compare_all(first, second, groups, chosen, strict, partial, begun):
 
     import state
 
-    wrong = [f"{path}\n      official: {brief(a)}\n      hubfs:    {brief(b)}" for path, a, b in comparison.differences(state.dump(first.endpoint), state.dump(second.endpoint)) if not accepted.accepted(release, f"state: {path}")]
+    wrong = [f"{path}\n      official: {brief(a)}\n      hubfs:    {brief(b)}" for path, a, b in compare_states(comparison, state.dump(first.endpoint), state.dump(second.endpoint)) if not accepted.accepted(release, f"state: {path}")]
     if wrong:
         report("the Hubs hold the same afterwards", wrong[:20])
     else:
@@ -172,6 +173,16 @@ def compare_all(first, second, groups, chosen, strict, partial, begun):
     print(f"huggingface_hub {huggingface_hub.__version__}, {time.monotonic() - begun:.1f} s")
     print(f"{passed} passed, {failed} failed")
     return failed > 0
+
+
+def compare_states(comparison, a, b):
+    """The differences of two dumps; each repository is compared by itself."""
+    repos = sorted(a["repos"].keys() | b["repos"].keys())
+    for name in repos:
+        comparison.begin()
+        yield from comparison.differences(a["repos"].get(name), b["repos"].get(name), f"repos.{name}")
+    comparison.begin()
+    yield from comparison.differences({k: v for k, v in a.items() if k != "repos"}, {k: v for k, v in b.items() if k != "repos"})
 
 
 def run_case(case, official, ours, comparison, release):

@@ -93,7 +93,10 @@ class Official(Side):
         if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
             return None
         missing = [p for p in case.params if p not in takes]
-        return f"this release has no parameter {missing[0]}" if missing else None
+        if missing:
+            return f"this release has no parameter {missing[0]}"
+        needed = [n for n, p in takes.items() if p.default is p.empty and n not in case.params]
+        return f"this release needs a parameter {needed[0]}" if needed else None
 
     def call(self, case):
         """The outcome: ("value", plain value), or ("error", class, status, message of the Hub)."""
