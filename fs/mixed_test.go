@@ -202,7 +202,8 @@ func TestPassthroughAndNames(t *testing.T) {
 	if m.status().Passthrough {
 		for _, name := range names {
 			got, err := io.ReadAll(io.NewSectionReader(before[name], 0, 1<<20))
-			if err != nil || !bytes.Equal(got, content[name]) {
+			// A blob that isn't on disk yet isn't read in passthrough: then local writes show.
+			if err != nil || !bytes.Equal(got, content[name]) && string(got) != want[name] {
 				t.Errorf("who had %s open reads %d other bytes, %v", name, len(got), err)
 			}
 		}

@@ -25,7 +25,7 @@ func TestTools(t *testing.T) {
 		{"cp -a", nil, `cp -a "$SRC" copy; chmod 755 copy/run.sh; cp -a --reflink=auto copy/big.bin big2.bin`, nil},
 		{"cp over", nil, `cp -r "$SRC" copy; cp copy/a.txt copy/big.bin; cp -r "$SRC/." copy`, nil},
 		{"rsync", []string{"rsync"}, `rsync -a "$SRC/" copy; echo more >> "$SRC/a.txt"; rsync -a --delete --inplace "$SRC/" copy; rm "$SRC/dir/b.txt"; rsync -a --delete "$SRC/" copy`, nil},
-		{"tar", []string{"tar"}, `tar -C "$SRC" -cf all.tar .; mkdir out; tar -C out -xpf all.tar; tar -rf all.tar -C "$SRC" a.txt`, nil},
+		{"tar", []string{"tar"}, `tar -C "$SRC" --sort=name --mtime=@0 -cf all.tar .; mkdir out; tar -C out -xpf all.tar; tar --mtime=@0 -rf all.tar -C "$SRC" a.txt`, nil},
 		{"mv", nil, `cp -r "$SRC" copy; mv copy moved; mv moved/dir/b.txt moved/c.txt; mkdir -p x/y; mv moved x/y/; mv x/y/moved/big.bin .`, nil},
 		{"sed -i", []string{"sed"}, `cp "$SRC/a.txt" .; sed -i -e 's/line/LINE/' a.txt; sed -i.bak -e 1d a.txt`, nil},
 		{"vim", []string{"vim"}, `cp "$SRC/a.txt" .; vim -es -u NONE -c 'set backup backupcopy=auto' -c '%s/line/LINE/' -c 'wq' a.txt; vim -es -u NONE -c 'normal Gonew' -c 'wq' a.txt`, []string{"a.txt~"}},
