@@ -1,7 +1,7 @@
 // Package e2e runs the built binary as its users do, on an embedded Hub: `make
 // soak` for the long checks (files of many gigabytes, many processes, a bad
 // network), `make bench` for the measures. Both take minutes and gigabytes of
-// disk, so `make test` has only what is quick of them: real programs in a mount.
+// disk, so `make test` has only what is quick of them.
 package e2e
 
 import (
