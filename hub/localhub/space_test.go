@@ -78,11 +78,9 @@ func ask(t *testing.T, s *hubtest.Server, method, path, token, body string, stat
 	return v
 }
 
-// restart ends the Hub and starts it again. No connection to the old one is kept, on which a request that
-// can't be repeated would fail.
+// restart ends the Hub and starts it again.
 func restart(s *hubtest.Server) {
 	s.Stop()
-	http.DefaultClient.CloseIdleConnections()
 	s.Start()
 }
 
