@@ -43,7 +43,7 @@ func (t *tree) syncNow(ctx context.Context, at string, open bool) syscall.Errno 
 		err = errors.Join(err, within.Err())
 	}
 	if err == nil && len(res.Failed) > 0 {
-		err = refused(res.Failed)
+		err = refused(len(res.Failed), res.Failed[0])
 	}
 	if err != nil {
 		_ = m.fail("fsync", t, at, err) // the log tells why; the caller hears of an error all the same
@@ -55,9 +55,9 @@ func (t *tree) syncNow(ctx context.Context, at string, open bool) syscall.Errno 
 	return 0
 }
 
-// refused is the error of what the Hub doesn't take.
-func refused(failed []writeback.Change) error {
-	return fmt.Errorf("%d files are not committed; %s: %s", len(failed), failed[0].Path, failed[0].Message)
+// refused is the error of so many files that the Hub doesn't take, of which one is told.
+func refused(files int, first writeback.Change) error {
+	return fmt.Errorf("%d files are not committed; %s: %s", files, first.Path, first.Message)
 }
 
 // syncBelow is syncPath above the trees.
@@ -71,7 +71,7 @@ func (m *Mount) syncBelow(ctx context.Context, at string) syscall.Errno {
 	defer cancel()
 	res, err := m.Flush(within, at)
 	if err == nil && len(res.Failed) > 0 {
-		err = fmt.Errorf("%d files are not committed; %s: %s", len(res.Failed), res.Failed[0].Path, res.Failed[0].Message)
+		err = refused(len(res.Failed), res.Failed[0].Change)
 	}
 	if err == nil {
 		return 0

@@ -39,7 +39,7 @@ func (s *Store) Reachable(want, have []OID, withBlobs bool) ([]OID, error) {
 type reachWalk struct {
 	s         *Store
 	seen      map[OID]bool
-	todo      []OID // commits, folders and tags
+	pending   []OID // commits, folders and tags
 	found     []OID
 	withBlobs bool
 }
@@ -64,14 +64,14 @@ func (w *reachWalk) note(id OID, blob bool) {
 	w.seen[id] = true
 	w.found = append(w.found, id)
 	if !blob {
-		w.todo = append(w.todo, id)
+		w.pending = append(w.pending, id)
 	}
 }
 
 func (w *reachWalk) drain() error {
-	for len(w.todo) > 0 {
-		id := w.todo[len(w.todo)-1]
-		w.todo = w.todo[:len(w.todo)-1]
+	for len(w.pending) > 0 {
+		id := w.pending[len(w.pending)-1]
+		w.pending = w.pending[:len(w.pending)-1]
 		o, err := w.s.Read(id)
 		if err != nil {
 			return err
