@@ -24,6 +24,8 @@ const (
 	// settled is for how long a file of lines must have been left alone to count as finished, where it
 	// isn't asked for.
 	settled = 10 * time.Second
+	// lookTime is for how long who writes to files is looked for.
+	lookTime = 2 * time.Second
 	// grain is how coarse the times of a file system can be: two writes within it may leave the same.
 	grain = 2 * time.Second
 	// gitHashLimit is the size from which a file isn't hashed as Git does: it won't be a regular one.
@@ -81,7 +83,7 @@ func (p *push) take(ctx context.Context, c candidate) (*item, error) {
 	it := &item{path: c.path, stamp: now, size: c.Size}
 	it.stamp.Size = c.Size // what came since is for the next push
 	if it.size > 0 && !p.last && isLines(c.path) {
-		if it.size, err = s.wholeLines(f, c, p.asked); err != nil {
+		if it.size, err = p.wholeLines(f, c); err != nil {
 			return nil, err
 		}
 		rec := s.store.files[c.path]
@@ -260,16 +262,63 @@ func isLines(name string) bool {
 
 // wholeLines is how much of a file of lines is pushed: all of it if nobody is writing, else up to its last
 // newline. 0 is nothing yet.
-func (s *Syncer) wholeLines(f *os.File, c candidate, asked bool) (int64, error) {
+func (p *push) wholeLines(f *os.File, c candidate) (int64, error) {
 	end, err := lastNewline(f, c.Size)
 	if err != nil || end == c.Size {
 		return end, err
 	}
-	fresh := s.now().Sub(time.Unix(0, c.MTime)) < settled
-	if fresh && !asked || writtenByOthers(f.Name(), c.Inode) {
+	fresh := p.s.now().Sub(time.Unix(0, c.MTime)) < settled
+	if fresh && !p.asked || p.writers().has(f.Name(), c.Inode) {
 		return end, nil
 	}
 	return c.Size, nil
+}
+
+// An openFile is a file that somebody has open, by the last name of its path and its inode, which is 0 where
+// the system doesn't tell.
+type openFile struct {
+	name  string
+	inode uint64
+}
+
+// writers are the files that somebody had open for writing at one time.
+type writers struct {
+	files   map[openFile]bool
+	unknown bool // any file may be one
+}
+
+// has says whether a file is one of them.
+func (w writers) has(name string, inode uint64) bool {
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real
+	}
+	name = filepath.Base(name)
+	return w.unknown || w.files[openFile{name, inode}] || w.files[openFile{name, 0}]
+}
+
+// findWriters looks for writers. Somebody's process can hold that up for ever, if it is stuck in the kernel; so
+// the look has an end, and then every file may be written to. One look at most is left behind: while it
+// lasts, there is no other.
+func (s *Syncer) findWriters() writers {
+	select {
+	case s.looking <- struct{}{}:
+	default:
+		return writers{unknown: true}
+	}
+	found := make(chan map[openFile]bool, 1)
+	go func() {
+		files := s.look()
+		<-s.looking
+		found <- files
+	}()
+	deadline := time.NewTimer(lookTime)
+	defer deadline.Stop()
+	select {
+	case files := <-found:
+		return writers{files: files}
+	case <-deadline.C:
+		return writers{unknown: true}
+	}
 }
 
 // lastNewline is where the last line that has an end ends, within the first size bytes.

@@ -237,3 +237,24 @@ func TestChangedWhileUploaded(t *testing.T) {
 		"grown.bin": abc + "def", "quiet": "quiet", "large.bin": strings.Repeat("2", 1<<20), "rewritten.json": "[2]", "replaced.json": "[2]", "small.json": "[2]",
 	})
 }
+
+// TestStuckProcess: a process whose descriptors can't be looked at holds up no push.
+func TestStuckProcess(t *testing.T) {
+	b := newBench(t)
+	b.write("a.log", "whole\nhalf")
+	b.write("b.log", "whole\nhalf")
+	s, err := Open(b.options())
+	b.ok(err)
+	defer s.Close()
+	stuck := make(chan struct{})
+	defer close(stuck)
+	s.look = func() map[openFile]bool { <-stuck; return nil }
+	if made, err := s.push(t.Context(), true, false); err != nil || len(made) != 1 {
+		t.Fatal(made, err)
+	}
+	b.has(map[string]string{"a.log": "whole\n", "b.log": "whole\n"})
+	if made, err := s.push(t.Context(), true, true); err != nil || len(made) != 1 { // the last one doesn't ask
+		t.Fatal(made, err)
+	}
+	b.has(map[string]string{"a.log": "whole\nhalf", "b.log": "whole\nhalf"})
+}

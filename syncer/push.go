@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,13 +59,16 @@ type push struct {
 	last  bool // there won't be another
 	made  []Commit
 	small atomic.Int64 // bytes of files that are held in memory
-	short error        // why files were left out whose upload failed, though it may go well the next time
+	// writers are who writes to files, as it was after the folder had been listed: what is pushed was
+	// written before.
+	writers func() writers
+	short   error // why files were left out whose upload failed, though it may go well the next time
 }
 
 // push commits what differs. It stops at the first error that isn't of single files; what was committed by
 // then is in the result.
 func (s *Syncer) push(ctx context.Context, asked, last bool) ([]Commit, error) {
-	p := &push{s: s, asked: asked || last, last: last}
+	p := &push{s: s, asked: asked || last, last: last, writers: sync.OnceValue(s.findWriters)}
 	s.later = 0
 	err := p.run(ctx)
 	s.noteLoad(0, 0)

@@ -33,7 +33,9 @@ type Syncer struct {
 	minPause, maxPause time.Duration
 	now                func() time.Time
 
-	kicked  chan struct{} // one push is wanted by nobody who waits
+	look    func() map[openFile]bool // what is open for writing
+	looking chan struct{}            // a slot for it
+	kicked  chan struct{}            // one push is wanted by nobody who waits
 	wanted  chan *request
 	asked   chan struct{} // closed when Stop was called
 	askStop sync.Once
@@ -66,6 +68,7 @@ func Open(o Options) (*Syncer, error) {
 	}
 	s := &Syncer{
 		o: o, log: o.Logger, store: st, limit: maxFiles, large: largeFile, minPause: minPause, maxPause: maxPause, now: time.Now,
+		look: openForWriting, looking: make(chan struct{}, 1),
 		kicked: make(chan struct{}, 1), wanted: make(chan *request), asked: make(chan struct{}), running: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.status = s.firstStatus()
