@@ -113,6 +113,7 @@ type Branch struct {
 
 	mu     sync.RWMutex // see the package comment
 	tree   Tree
+	blind  bool                 // the changes were never compared with tree
 	left   map[string]time.Time // commits that tree was at before, and until when
 	root   *node
 	inodes map[uint64]*inode // those that the log knows
@@ -240,6 +241,7 @@ func openDisk(ctx context.Context, d disk, boot string, x *index, key Key, opts 
 	// Without the Hub it is shown as it was left, and compared when the Hub is back.
 	if err := b.setTree(ctx, opts.Tree); err != nil && ctx.Err() == nil {
 		b.log.Warn("staged changes can't be compared with the Hub now", "repo", key.Repo, "error", err)
+		b.blind = true
 	} else if err != nil {
 		return nil, errors.Join(err, b.journal.close())
 	}

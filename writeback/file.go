@@ -133,6 +133,10 @@ func (f *File) close() error {
 		}
 	}
 	if f.writable && ino.writers == 0 {
+		if n != nil && n.kind == kindNone && ino.overtaken != nil {
+			n.detach()
+			n = nil
+		}
 		if ino.isWanted() {
 			b.kick()
 		}

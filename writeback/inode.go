@@ -23,6 +23,9 @@ type inode struct {
 	handles int
 	writers int  // handles that may write
 	opened  *Was // what the Hub had when it was opened, until it is changed
+	// overtaken is what others have made of the path since, while a writer stays on what was
+	// opened: a conflict as soon as it is changed.
+	overtaken *conflict
 
 	logged bool // the log knows it; guarded by both mutexes
 

@@ -203,7 +203,7 @@ func (b *Branch) landed(sent sentCommit, oid, prRef string, made bool) error {
 
 // landed notes it for one path. Branch.mu is held.
 func (c *change) landed(it sentItem, shown bool) {
-	if ino := c.b.inodes[it.Inode]; ino != nil {
+	if ino := c.b.inodes[it.Inode]; ino != nil && ino.logged { // else it was removed here meanwhile
 		c.lock(ino)
 		ino.origin = it.Path
 		c.puts = append(c.puts, ino.record()...)

@@ -139,11 +139,10 @@ func (b *Branch) stage(ino *inode, size int64) error {
 	if n != nil {
 		ino.logged = true
 		if n.kind == kindNone {
-			path := n.path()
-			if a := b.attrs.get(path); a != nil && ino.opened != nil && a.Hash == ino.opened.Hash {
+			if a := b.attrs.get(n.path()); a != nil && ino.opened != nil && a.Hash == ino.opened.Hash {
 				ino.mode = a.Mode
 			}
-			c.set(path, state{kind: kindFile, was: ino.opened}, ino)
+			c.setOpened(ino)
 		}
 		c.puts = append(ino.record(), c.puts...)
 	}
@@ -165,6 +164,13 @@ func (b *Branch) stage(ino *inode, size int64) error {
 	return nil
 }
 
+// setOpened makes a file ours that was as the Hub had it when it was opened.
+func (c *change) setOpened(ino *inode) {
+	n := ino.node
+	c.set(n.path(), state{kind: kindFile, was: ino.opened}, ino)
+	c.do(func() { n.theirs, ino.overtaken = ino.overtaken, nil })
+}
+
 // staged says whether the inode can be changed as it is. It requires ino.mu.
 func (ino *inode) staged() bool { return len(ino.layers) > 0 && (ino.logged || ino.nameless) }
 
@@ -175,7 +181,7 @@ func (b *Branch) restage(ino *inode) error {
 	ino.dirty, ino.logged = true, true
 	c := &change{b: b}
 	c.puts = ino.full()
-	c.set(ino.node.path(), state{kind: kindFile, was: ino.opened}, ino)
+	c.setOpened(ino)
 	if err := c.commit(); err != nil {
 		ino.dirty, ino.logged = dirty, false
 		return err

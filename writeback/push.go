@@ -46,6 +46,9 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 	b.mu.Unlock()
 	for tries < pushRounds {
 		b.trySettle(ctx)
+		if err := b.compare(ctx); err != nil {
+			return res, err
+		}
 		if err := b.findSent(ctx, &res); err != nil {
 			return res, err
 		}

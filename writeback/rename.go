@@ -157,6 +157,11 @@ func (m *mover) file(from, to string) error {
 	}
 	st := state{kind: kindFile, was: m.was(to)}
 	m.vacate(from, m.found) // the inode leaves before it arrives
+	if o := ino.overtaken; o != nil {
+		// What others have put there isn't what is moved away.
+		m.set(from, state{kind: kindGone, was: ino.opened}, nil)
+		m.do(func() { m.b.root.make(from).theirs, ino.overtaken = o, nil })
+	}
 	m.set(to, st, ino)
 	m.forgetAttr(from)
 	return nil

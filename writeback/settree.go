@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"time"
 
@@ -61,6 +62,22 @@ func (b *Branch) leave(commit string) {
 	b.left[commit] = now
 }
 
+// compare does what Open could not, for want of the Hub: it finds out what others have changed. Without
+// that a commit on top of theirs would undo it.
+func (b *Branch) compare(ctx context.Context) error {
+	b.mu.RLock()
+	blind := b.blind
+	b.mu.RUnlock()
+	if !blind {
+		return nil
+	}
+	err := b.inTurn(ctx, func() error { return b.setTree(ctx, b.Tree()) })
+	if err != nil {
+		return fmt.Errorf("comparing staged changes with the Hub: %w", err)
+	}
+	return nil
+}
+
 func (b *Branch) setTree(ctx context.Context, tree Tree) error {
 	lists := make(map[string]*blobcache.Listing)
 	for {
@@ -108,7 +125,7 @@ func (b *Branch) trySetTree(tree Tree, lists map[string]*blobcache.Listing) (don
 	if old := b.tree.Commit(); old != tree.Commit() {
 		b.leave(old)
 	}
-	b.tree = tree
+	b.tree, b.blind = tree, false
 	return true, nil
 }
 
@@ -152,19 +169,31 @@ func (r *reconciler) node(path string, n *node) (alive bool) {
 
 // clean sees to a path that has nothing of ours but open handles, and what is below.
 func (r *reconciler) clean(path string, n *node, e *blobcache.Entry, alive bool) {
-	if ino := n.ino; ino != nil && ino.writers == 0 && !ino.opened.same(wasOf(e)) {
-		r.do(func() {
-			ino.mu.Lock()
-			ino.nameless = true // handles stay with what they opened
-			ino.mu.Unlock()
-			ino.node, n.ino = nil, nil
-			n.prune()
-		})
+	if ino := n.ino; ino != nil {
+		switch now := wasOf(e); {
+		case ino.opened.same(now):
+			r.do(func() { ino.overtaken = nil })
+		case ino.writers > 0:
+			r.do(func() { ino.overtaken = &conflict{now} })
+		default:
+			r.do(n.detach)
+		}
 	}
 	if alive && (e == nil || !e.Dir) {
 		r.set(path, state{kind: kindDir, was: &Was{Dir: true}}, nil)
 		r.theirs(path, &Was{Dir: true}, e)
 	}
+}
+
+// detach takes a file's name away: handles stay with what they opened, and who opens the path
+// gets what the Hub has there. It requires mu.
+func (n *node) detach() {
+	ino := n.ino
+	ino.mu.Lock()
+	ino.nameless = true
+	ino.mu.Unlock()
+	ino.node, n.ino = nil, nil
+	n.prune()
 }
 
 // file sees to a file of ours, and says whether it stays one.
@@ -205,7 +234,10 @@ func (r *reconciler) settle(path string, n *node, known, now *Was) {
 	r.set(path, state{}, at)
 	r.do(func() {
 		ino.logged, ino.nameless = false, !stays
-		ino.opened = known
+		ino.opened, ino.overtaken = known, nil
+		if stays && !known.same(now) {
+			ino.overtaken = &conflict{now}
+		}
 		delete(r.b.inodes, ino.id)
 	})
 	r.after = append(r.after, func() {
