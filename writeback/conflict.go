@@ -66,13 +66,16 @@ func judge(mode OnConflict, kind nodeKind, ours, theirs *Was) verdict {
 	return moveOurs
 }
 
+// maxExt is how long what comes behind the last dot of a name can be to be an extension.
+const maxExt = 32
+
 // conflictName is the second name of a file with the given sha256; try counts from
 // 0, for when the name is taken.
 func conflictName(p, sha256 string, try int) string {
 	dir, name := split(p)
 	ext := path.Ext(name)
 	stem := strings.TrimSuffix(name, ext)
-	if stem == "" { // .bashrc has no extension
+	if stem == "" || len(ext) > maxExt { // .bashrc has no extension
 		stem, ext = name, ""
 	}
 	tag := ".conflict-" + sha256[:8]

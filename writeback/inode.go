@@ -264,9 +264,17 @@ func (ino *inode) syncContent() error {
 	}
 	gen := ino.gen
 	layers := slices.DeleteFunc(slices.Clone(ino.layers), func(l *layer) bool { return l.synced })
+	// Open from here on: a layer that isn't needed any more may lose its name meanwhile.
+	var err error
+	for _, l := range layers {
+		if _, openErr := l.file(); openErr != nil {
+			err = openErr
+			continue
+		}
+		defer l.unref()
+	}
 	ino.mu.Unlock()
 
-	var err error
 	for _, l := range layers {
 		if err == nil {
 			err = l.with(func(f diskFile) error { return f.Sync("stage sync") })

@@ -287,7 +287,7 @@ type gap struct {
 // readJournal reads a log. A last line that isn't whole is as it should be after a
 // crash. Where the machine has been booted since, so are lines that are missing
 // behind what was durable, as the disk writes in any order: what comes after them doesn't count.
-// Any other gap is damage, and what comes after it counts.
+// Any other gap is damage, and what comes after it counts; so is a log without any good line.
 func readJournal(f diskFile, boot string) (*replay, error) {
 	size, err := f.Size()
 	if err != nil {
@@ -329,6 +329,9 @@ func readJournal(f diskFile, boot string) (*replay, error) {
 			r.boot = cmp.Or(p.Boot, r.boot)
 		}
 		r.seq, r.end, known = l.Seq, off, max(known, l.Known)
+	}
+	if bad || r.end == 0 { // no log gets its name without a whole first line
+		gaps = append(gaps, gap{len(r.puts), r.seq, r.end})
 	}
 	rebooted := boot == "" || r.boot != boot
 	for i, g := range gaps {

@@ -48,12 +48,15 @@ func TestJudge(t *testing.T) {
 func TestConflictName(t *testing.T) {
 	sum := strings.Repeat("0123456789abcdef", 4)
 	for path, want := range map[string]string{
-		"a.txt":                  "a.conflict-01234567.txt",
-		"d/e/noext":              "d/e/noext.conflict-01234567",
-		"d/.bashrc":              "d/.bashrc.conflict-01234567",
-		"x.tar.gz":               "x.tar.conflict-01234567.gz",
-		"d.e/plain.bin":          "d.e/plain.conflict-01234567.bin",
-		strings.Repeat("n", 255): strings.Repeat("n", 237) + ".conflict-01234567",
+		"a.txt":                             "a.conflict-01234567.txt",
+		"d/e/noext":                         "d/e/noext.conflict-01234567",
+		"d/.bashrc":                         "d/.bashrc.conflict-01234567",
+		"x.tar.gz":                          "x.tar.conflict-01234567.gz",
+		"d.e/plain.bin":                     "d.e/plain.conflict-01234567.bin",
+		"a." + strings.Repeat("e", 253):     "a." + strings.Repeat("e", 235) + ".conflict-01234567",
+		"a." + strings.Repeat("e", 40):      "a." + strings.Repeat("e", 40) + ".conflict-01234567",
+		strings.Repeat("é", 124) + ".safet": strings.Repeat("é", 115) + ".conflict-01234567.safet",
+		strings.Repeat("n", 255):            strings.Repeat("n", 237) + ".conflict-01234567",
 	} {
 		if got := conflictName(path, sum, 0); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"slices"
@@ -308,7 +309,7 @@ func (b *Branch) keepJournal() error {
 		return err
 	}
 	data := make([]byte, size)
-	if _, err := f.ReadAt(data, 0); err != nil {
+	if _, err := f.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("keeping a copy of the damaged journal: %w", err)
 	}
 	name := fmt.Sprintf("%s/journal.%d", asideDir, time.Now().UnixNano())

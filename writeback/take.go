@@ -108,7 +108,7 @@ func (b *Branch) takeNow(sel selection, limit int) *batch {
 			wanted = append(wanted, n)
 		}
 	})
-	wanted = s.otherHalves(wanted)
+	wanted = s.inTheWay(s.otherHalves(wanted))
 	for _, n := range append(wanted, s.folders(wanted)...) {
 		x.items = append(x.items, s.item(n))
 	}
@@ -264,6 +264,22 @@ func (s *selector) otherHalves(nodes []*node) []*node {
 			nodes, have[n] = append(nodes, n), true
 		}
 	})
+	return nodes
+}
+
+// inTheWay adds the files of the Hub that folders have replaced which nodes are in.
+func (s *selector) inTheWay(nodes []*node) []*node {
+	have := make(map[*node]bool, len(nodes))
+	for _, n := range nodes {
+		have[n] = true
+	}
+	for _, n := range slices.Clone(nodes) {
+		for dir := n.parent; dir != nil; dir = dir.parent {
+			if dir.changed() && dir.theirs == nil && !have[dir] {
+				nodes, have[dir] = append(nodes, dir), true
+			}
+		}
+	}
 	return nodes
 }
 
