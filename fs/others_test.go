@@ -3,7 +3,9 @@ package fs
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -188,6 +190,69 @@ func TestOthersCommit(t *testing.T) {
 	wantHub(t, s, "alice/m", "main", "d/mine", "mine")
 	wantHub(t, s, "alice/m", "main", "d/x", "changed")
 	wantHub(t, s, "alice/m", "main", "moved/z", "z")
+}
+
+// Who writes to a file that others have changed since it was opened undoes nothing of theirs, whether they
+// write before or after a commit of ours, or through a map.
+func TestOthersChangeWhatIsOpen(t *testing.T) {
+	s := hubtest.New(t)
+	create(t, s, "model", "alice/m", map[string]string{"first.txt": "old", "later.txt": "old", "mapped.txt": "old"})
+	m := mountWritable(t, s, "alice/m")
+	files := make(map[string]*os.File)
+	names := []string{"first", "later", "mapped"}
+	for _, name := range names {
+		f, err := os.OpenFile(m.path(name+".txt"), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files[name] = f
+	}
+	mapped, err := syscall.Mmap(int(files["mapped"].Fd()), 0, 3, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := files["later"].WriteAt([]byte("one"), 0); err != nil {
+		t.Fatal(err)
+	}
+	// The other descriptor's close is a flush in mid-file, so that the commit takes what is there.
+	fd, err := syscall.Dup(int(files["later"].Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Close(fd); err != nil {
+		t.Fatal(err)
+	}
+	m.commitAll()
+	wantHub(t, s, "alice/m", "main", "later.txt", "one")
+	oid := commit(t, s, "model", "alice/m", "main", map[string]string{"first.txt": "theirs", "later.txt": "theirs", "mapped.txt": "theirs"})
+	m.refresh()
+	m.wait("", oid)
+	for _, name := range names[:2] {
+		if _, err := files[name].WriteAt([]byte("own"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copy(mapped, "own")
+	if err := syscall.Munmap(mapped); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.commitAll()
+	for _, name := range names {
+		wantHub(t, s, "alice/m", "main", name+".txt", "theirs")
+		second := name + ".conflict-" + fmt.Sprintf("%x", sha256.Sum256([]byte("own")))[:8] + ".txt"
+		wantHub(t, s, "alice/m", "main", second, "own")
+		eventually(t, "both are shown", func() bool {
+			ours, err := os.ReadFile(m.path(second))
+			theirs, theirErr := os.ReadFile(m.path(name + ".txt"))
+			return err == nil && string(ours) == "own" && theirErr == nil && string(theirs) == "theirs"
+		})
+	}
 }
 
 func TestOnConflict(t *testing.T) {
