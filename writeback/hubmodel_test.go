@@ -2,6 +2,8 @@ package writeback
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,12 +22,14 @@ import (
 
 // hubModel is random work on a branch with others at work on the Hub. It has no model of
 // what a conflict comes to, but of what may not get lost: each content is unique, and
-// one that was saved and neither overwritten nor removed here is on the Hub after a flush.
+// one that was saved and neither overwritten nor removed here is on the Hub after a flush. One of
+// others stays there until they replace it, or somebody here does who was shown it.
 type hubModel struct {
 	*rapid.T
 	r     *commitRig
 	n     int
 	saved map[string]bool // contents of ours
+	their map[string]bool // contents of others, by now
 	lost  map[localhub.Fault]float64
 	held  map[string]*File // open for editing, by the path at which they were opened
 }
@@ -51,6 +55,14 @@ func (m *hubModel) ok(what string, err error, also ...syscall.Errno) {
 func (m *hubModel) forget(path string) {
 	if content, err := m.r.tryRead(path); err == nil {
 		delete(m.saved, content)
+		delete(m.their, content)
+	}
+	if e, err := m.r.Lookup(context.Background(), path); err == nil && e.Base != nil {
+		for content := range m.their { // who has it open may have another
+			if sum := sha256.Sum256([]byte(content)); e.Base.Hash() == gitOID(content).String() || e.Base.Hash() == hex.EncodeToString(sum[:]) {
+				delete(m.their, content)
+			}
+		}
 	}
 }
 
@@ -104,6 +116,7 @@ func (m *hubModel) edit() {
 		m.Fatalf("%s holds %q after an edit, want %q", path, after, want)
 	}
 	delete(m.saved, before)
+	delete(m.their, before)
 	m.saved[after] = true
 }
 
@@ -161,12 +174,21 @@ func (m *hubModel) renameFolder() {
 // others is somebody else's commit.
 func (m *hubModel) others() {
 	path := m.path("path")
-	op := addOp(path, "theirs "+m.content(path))
+	content := "theirs " + m.content(path)
+	op := addOp(path, content)
 	if rapid.Bool().Draw(m.T, "delete") {
 		op = localhub.Operation{Kind: localhub.OpDelete, Path: path}
 	}
+	var before strings.Builder
+	_, _ = m.r.client.Download(context.Background(), hub.FileRef{Repo: m.r.repo, Revision: "main", Path: path}, &before) // there may be none
 	_, err := m.r.server.Hub.Commit("model", m.r.repo.ID, "main", localhub.CommitInput{Author: "bob", Title: "by others", Operations: []localhub.Operation{op}})
-	_ = err // there may be a folder, or nothing to delete
+	if err != nil {
+		return // there may be a folder, or nothing to delete
+	}
+	delete(m.their, before.String())
+	if op.Kind == localhub.OpAdd {
+		m.their[content] = true
+	}
 }
 
 func (m *hubModel) poll() {
@@ -233,6 +255,11 @@ func (m *hubModel) compare(partly bool) {
 			m.Fatalf("shown\n%q\nthe Hub has\n%q\nchanges %+v", view, onHub, m.r.Changes())
 		}
 	}
+	for content := range m.their {
+		if !slices.Contains(slices.Collect(maps.Values(onHub)), content) {
+			m.Fatalf("%q of others was undone; the Hub has %q", content, onHub)
+		}
+	}
 	for _, content := range onHub {
 		delete(m.saved, content) // what others do to it from now on is in the history
 	}
@@ -249,7 +276,7 @@ func TestModelWithHub(t *testing.T) {
 		r.repo = hub.Repo{Type: hub.Model, ID: fmt.Sprintf("alice/model-%d", round)}
 		must(t, r.server.Hub.CreateRepo("model", r.repo.ID, localhub.RepoOptions{}))
 		r.server.Hub.SetNetwork(localhub.Network{})
-		m := &hubModel{T: rt, r: r, saved: make(map[string]bool), held: make(map[string]*File),
+		m := &hubModel{T: rt, r: r, saved: make(map[string]bool), their: make(map[string]bool), held: make(map[string]*File),
 			lost: map[localhub.Fault]float64{localhub.FaultLanded500: 0.3, localhub.FaultLostAnswer: 0.3}}
 		m.remount()
 		rt.Repeat(map[string]func(*rapid.T){
