@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hubfs/hubfs/fs"
 )
 
 // A daemon that is killed while it tells the kernel of a changed name can wait there for a call to
@@ -63,17 +64,14 @@ func abortMount(dir string) error {
 		}
 		return &os.PathError{Op: "abort", Path: dir, Err: err}
 	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := fs.KernelMounts()
 	if err != nil {
 		return err
 	}
-	for line := range strings.SplitSeq(string(mounts), "\n") {
-		fields := strings.Fields(line)
-		if len(fields) < 5 || unescapeMount(fields[4]) != dir {
-			continue
+	for _, m := range mounts {
+		if m.Dir == dir {
+			return os.WriteFile("/sys/fs/fuse/connections/"+m.Connection+"/abort", []byte("1"), 0)
 		}
-		_, minor, _ := strings.Cut(fields[2], ":")
-		return os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0)
 	}
 	return fmt.Errorf("%s isn't mounted", dir)
 }

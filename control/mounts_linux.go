@@ -1,23 +1,17 @@
 package control
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/hubfs/hubfs/fs"
 )
-
-// fsType is what hubfs's mounts are called in the list of mounts.
-const fsType = "fuse.hubfs"
 
 // MountPoint is a mount of hubfs as the kernel lists it, whether its daemon lives or not.
 type MountPoint struct {
@@ -27,44 +21,12 @@ type MountPoint struct {
 
 // MountPoints lists the mounts of hubfs that this process sees. It asks none of them anything.
 func MountPoints() ([]MountPoint, error) {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil, err
+	mounts, err := fs.KernelMounts()
+	points := make([]MountPoint, len(mounts))
+	for i, m := range mounts {
+		points[i] = MountPoint{Dir: m.Dir, Source: m.Source}
 	}
-	defer f.Close()
-	return parseMountInfo(f)
-}
-
-func parseMountInfo(r io.Reader) ([]MountPoint, error) {
-	var mounts []MountPoint
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		// 36 35 98:0 /root /mount/point options optional... - type source super-options
-		before, after, ok := strings.Cut(sc.Text(), " - ")
-		fields, tail := strings.Fields(before), strings.Fields(after)
-		if !ok || len(fields) < 5 || len(tail) < 2 || tail[0] != fsType {
-			continue
-		}
-		mounts = append(mounts, MountPoint{Dir: unescapeMount(fields[4]), Source: unescapeMount(tail[1])})
-	}
-	return mounts, sc.Err()
-}
-
-// unescapeMount undoes the octal escapes of space, tab, newline and backslash.
-func unescapeMount(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return points, err
 }
 
 // Dead says whether a mount has lost its daemon: the kernel then answers ENOTCONN by itself. A mount

@@ -228,23 +228,6 @@ func TestAllowPeer(t *testing.T) {
 	}
 }
 
-func TestParseMountInfo(t *testing.T) {
-	const info = `22 1 0:21 / / rw,relatime - overlay overlay rw
-36 22 0:50 / /mnt/a\040b rw,nosuid,nodev shared:5 master:1 - fuse.hubfs datasets/me/d ro,user_id=0
-37 22 0:51 / /mnt/other rw - fuse.sshfs host:/ rw
-38 22 0:52 / /mnt/c\134d rw - fuse.hubfs hubfs rw
-garbage
-`
-	got, err := parseMountInfo(strings.NewReader(info))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []MountPoint{{Dir: "/mnt/a b", Source: "datasets/me/d"}, {Dir: `/mnt/c\d`, Source: "hubfs"}}
-	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
-		t.Errorf("got %+v", got)
-	}
-}
-
 func TestWaitExit(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "sleep", "60")
 	if err := cmd.Start(); err != nil {

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -12,16 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
-
-// fsType is the type of the file system in the kernel's tables.
-const fsType = "fuse.hubfs"
 
 // MountPointError is a directory that can't be mounted on. Its text says what to
 // do next.
@@ -111,48 +106,6 @@ func umountCommand(dir string) string {
 		return "umount " + dir
 	}
 	return "fusermount3 -u " + dir
-}
-
-// isMounted says whether a hubfs is mounted on dir, by the kernel's table.
-func isMounted(dir string) bool {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if at, typ, ok := parseMountinfo(lines.Text()); ok && at == dir && typ == fsType {
-			return true
-		}
-	}
-	return false
-}
-
-// parseMountinfo reads a line of /proc/self/mountinfo: fields, a hyphen, the type.
-func parseMountinfo(line string) (dir, typ string, ok bool) {
-	left, right, ok := strings.Cut(line, " - ")
-	fields := strings.Fields(left)
-	if !ok || len(fields) < 6 {
-		return "", "", false
-	}
-	typ, _, _ = strings.Cut(right, " ")
-	return unescapeOctal(fields[4]), typ, true
-}
-
-// unescapeOctal reads the kernel's \040 for a space.
-func unescapeOctal(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // background is how many requests of readahead the kernel has under way: with its

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -135,14 +136,19 @@ func TestUnmountFromWithin(t *testing.T) {
 }
 
 func TestMountinfo(t *testing.T) {
-	dir, typ, ok := parseMountinfo(`36 35 98:0 /mnt1 /mnt\040with\011space\134x rw,noatime master:1 - fuse.hubfs hubfs rw,errors=continue`)
-	if !ok || dir != "/mnt with\tspace\\x" || typ != "fuse.hubfs" {
-		t.Errorf("%q, %q, %v", dir, typ, ok)
-	}
-	for _, line := range []string{"", "a b c", "36 35 98:0 / /x rw", " - ext4 x y"} {
-		if dir, typ, ok := parseMountinfo(line); ok {
-			t.Errorf("%q is read as %q, %q", line, dir, typ)
-		}
+	const info = `22 1 0:21 / / rw,relatime - overlay overlay rw
+36 22 0:50 / /mnt/a\040b\011c rw,nosuid,nodev shared:5 master:1 - fuse.hubfs datasets/me/d ro,user_id=0
+37 22 0:51 / /mnt/other rw - fuse.sshfs host:/ rw
+38 22 0:52 / /mnt/c\134d rw - fuse.hubfs hubfs rw
+
+garbage
+36 35 98:0 / /x rw
+ - fuse.hubfs x y
+`
+	got, err := parseMountinfo(strings.NewReader(info))
+	want := []KernelMount{{"/mnt/a b\tc", "datasets/me/d", "50"}, {`/mnt/c\d`, "hubfs", "52"}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 }
 
