@@ -53,6 +53,20 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// TestStateInFolder: what hubfs keeps for itself isn't pushed, though it is in the folder.
+func TestStateInFolder(t *testing.T) {
+	b := newBench(t)
+	b.write("f", "content")
+	state := filepath.Join(b.folder, "state")
+	b.ok(os.MkdirAll(state, 0o700))
+	link := filepath.Join(t.TempDir(), "link")
+	b.ok(os.Symlink(state, link))
+	r := b.start(func(o *Options) { o.StateDir = link })
+	r.flush(1)
+	b.has(map[string]string{"f": "content"})
+	r.flush(0)
+}
+
 // TestSameTimes: neither mtime nor size have to change for a change to be noticed.
 func TestSameTimes(t *testing.T) {
 	b := newBench(t)

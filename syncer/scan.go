@@ -3,7 +3,9 @@ package syncer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +27,11 @@ func (s *Syncer) scan(ctx context.Context, retry bool) ([]candidate, error) {
 	for path := range s.store.files {
 		gone[path] = nil
 	}
-	err := filepath.WalkDir(s.o.Folder, func(name string, d fs.DirEntry, err error) error {
+	own, err := os.Stat(s.o.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	err = filepath.WalkDir(s.o.Folder, func(name string, d fs.DirEntry, err error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -39,6 +45,9 @@ func (s *Syncer) scan(ctx context.Context, retry bool) ([]candidate, error) {
 			return nil
 		}
 		if d.IsDir() {
+			if info, err := d.Info(); err == nil && os.SameFile(info, own) {
+				return filepath.SkipDir // it changes with every push
+			}
 			return nil
 		}
 		rel, err := filepath.Rel(s.o.Folder, name)

@@ -152,16 +152,16 @@ func serveSync(c *cli.Context, p *syncPlan) (err error) {
 	if err != nil {
 		return alreadySynced(err, s.Folder())
 	}
+	usr1 := make(chan os.Signal, 1)
+	signal.Notify(usr1, syscall.SIGUSR1) // early: until then it ends the process
+	defer signal.Stop(usr1)
 	if err := prepareSync(c.Context, s, log); err != nil {
 		listener.Close()
 		return err
 	}
-	usr1 := make(chan os.Signal, 1)
-	signal.Notify(usr1, syscall.SIGUSR1)
 	server := control.Serve(listener, control.ServerOptions{API: p.cfg.apiOn(client, nil), Sync: s, Logger: log})
 	reportReady(c, p.ready(c.Bool("json"), s.Status()))
 	res, err := p.run(c.Context, s, usr1)
-	signal.Stop(usr1)
 	// Who has asked for the end by the socket still gets the answer.
 	closing, cancel := context.WithTimeout(context.WithoutCancel(c.Context), 5*time.Second)
 	defer cancel()
