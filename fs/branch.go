@@ -342,10 +342,7 @@ func (t *tree) tell(paths []string) {
 }
 
 func (t *tree) tellNow(paths []string) {
-	m := t.repo.m
-	ctx := m.kernel.base
-	b := t.branch.Load()
-	if b == nil {
+	if t.branch.Load() == nil {
 		return // it is told of when it is there
 	}
 	told := make(map[string]bool)
@@ -355,14 +352,13 @@ func (t *tree) tellNow(paths []string) {
 				continue
 			}
 			told[path[:i]] = true
-			t.tellOne(ctx, b, path[:i])
+			t.tellOne(path[:i])
 		}
 	}
 }
 
-// tellOne has the kernel look at a path again. Folders that it knows, and that are still
-// there, keep their names: somebody may stand in them.
-func (t *tree) tellOne(ctx context.Context, b *writeback.Branch, path string) {
+// tellOne has the kernel look at a path again.
+func (t *tree) tellOne(path string) {
 	if path == "" {
 		return
 	}
@@ -374,13 +370,7 @@ func (t *tree) tellOne(ctx context.Context, b *writeback.Branch, path string) {
 		return // the kernel remembers no name there
 	}
 	k := t.repo.m.kernel
-	if child := d.GetChild(name); child != nil && child.IsDir() {
-		if e, err := b.Lookup(ctx, path); err == nil && e.Dir {
-			k.attributes(child)
-			return
-		}
-	}
-	k.forget(d.EmbeddedInode(), name)
+	k.forgetChanged(d, name)
 	k.attributes(d.EmbeddedInode())
 }
 

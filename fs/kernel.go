@@ -78,26 +78,26 @@ func (k *kernel) changed(c change) {
 	k.changes.Add(1)
 	dir := c.d.EmbeddedInode()
 	if c.old.unknown {
-		k.forgetAll(dir, c.new.listing)
+		k.forgetAll(c.d, c.new.listing)
 		return
 	}
 	compare(c.old.listing, c.new.listing, func(name string, was, is *blobcache.Entry) {
 		if was != nil && is != nil && was.Dir && is.Dir {
-			// The same directory with other content: its name stays good. Dropping it
-			// would take it away under who stands in it.
+			// The same directory with other content: its name stays good.
 			if child := dir.GetChild(name); child != nil {
 				k.attributes(child)
 			}
 			return
 		}
-		k.forget(dir, name)
+		k.forgetChanged(c.d, name)
 	})
 	k.attributes(dir)
 }
 
 // forgetAll drops all names that the kernel may know in a directory, and those of
 // the listing, which it may know not to be there.
-func (k *kernel) forgetAll(dir *fs.Inode, l *blobcache.Listing) {
+func (k *kernel) forgetAll(d *dirNode, l *blobcache.Listing) {
+	dir := d.EmbeddedInode()
 	children := dir.Children()
 	for name, child := range children {
 		if e, ok := l.Find(name); child.IsDir() && (!ok || e.Dir) {
@@ -112,6 +112,29 @@ func (k *kernel) forgetAll(dir *fs.Inode, l *blobcache.Listing) {
 		}
 	}
 	k.attributes(dir)
+}
+
+// forgetChanged drops a name, unless it is that of a directory which is still there: a
+// folder that was made here comes to the Hub with the first commit of what is in it, and
+// what the Hub has no more may be needed here. Dropping the name would take the
+// directory away from under who stands in it.
+func (k *kernel) forgetChanged(d *dirNode, name string) {
+	if child := d.GetChild(name); child != nil && child.IsDir() && d.hasFolder(k.base, name) {
+		k.attributes(child)
+		return
+	}
+	k.forget(d.EmbeddedInode(), name)
+}
+
+// hasFolder says whether there is a folder of this name, in a tree that can be written to.
+func (d *dirNode) hasFolder(ctx context.Context, name string) bool {
+	b := d.t.branch.Load()
+	path, gone := d.standing()
+	if b == nil || gone {
+		return false
+	}
+	e, err := b.Lookup(ctx, joinPath(path, name))
+	return err == nil && e.Dir
 }
 
 // compare calls differs for each name that isn't the same in both listings, in

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -342,4 +343,35 @@ func TestRenameFolder(t *testing.T) {
 			wantContent(t, m.path(name), want)
 		}
 	}
+}
+
+// Who stands in a folder stays there when the folder comes to the Hub, and when the Hub
+// has it no more.
+func TestFolderInUseIsCommitted(t *testing.T) {
+	s := hubtest.New(t)
+	create(t, s, "model", "alice/m", map[string]string{"f": "x", "theirs/old": "x"})
+	m := mountWritable(t, s, "alice/m")
+	if err := os.Mkdir(m.path("ours"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m.write("ours/f", "new")
+	m.write("theirs/new", "new")
+	for _, name := range []string{"ours", "theirs"} {
+		fd, err := unix.Open(m.path(name), unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		defer func() {
+			// Of what was taken away, the kernel writes "(deleted)" behind the name.
+			at, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+			if err != nil || at != m.path(name) {
+				t.Errorf("who stands in %s is in %q, %v", name, at, err)
+			}
+		}()
+	}
+	m.wait("", commit(t, s, "model", "alice/m", "main", map[string]string{"theirs/old": deleted}))
+	wantNames(t, m.path("theirs"), "new")
+	m.wait("", m.commitAll().OID)
+	wantNames(t, m.path("ours"), "f")
 }
