@@ -11,23 +11,25 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 // lfsStore keeps LFS objects by their sha256, once for all repositories. A file
 // under its final name is whole, verified and synced.
 type lfsStore struct {
-	objects string // <2 hex>/<2 hex>/<64 hex>
-	temp    string // what is being received
-	uploads string // <upload>/data and <upload>/<part>: uploads in parts
-	noSync  bool   // see Options
+	objects string   // <2 hex>/<2 hex>/<64 hex>
+	temp    string   // what is being received
+	uploads string   // <upload>/data and <upload>/<part>: uploads in parts
+	noSync  bool     // see Options
+	parts   sync.Map // *sync.Mutex by upload, while one is received: see partWriter
 }
 
 // staleUpload is the age at which an unfinished upload in parts is given up.
 const staleUpload = 48 * time.Hour
 
 func openLFS(root string, noSync bool) (*lfsStore, error) {
-	s := &lfsStore{filepath.Join(root, "lfs"), filepath.Join(root, "tmp"), filepath.Join(root, "uploads"), noSync}
+	s := &lfsStore{objects: filepath.Join(root, "lfs"), temp: filepath.Join(root, "tmp"), uploads: filepath.Join(root, "uploads"), noSync: noSync}
 	// Nothing in temp outlives the process that wrote it.
 	if err := os.RemoveAll(s.temp); err != nil {
 		return nil, err
@@ -205,6 +207,25 @@ func hashFile(name string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+// partBuffer is how much of a part is received before it is written.
+const partBuffer = 128 << 10
+
+// partWriter writes a part into the file of its upload, in turn with the others: the
+// kernel lets one write to a file at a time, and would have all of them wait for it busily.
+type partWriter struct {
+	f    *os.File
+	off  int64
+	turn *sync.Mutex
+}
+
+func (w *partWriter) Write(p []byte) (int, error) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	n, err := w.f.WriteAt(p, w.off)
+	w.off += int64(n)
+	return n, err
+}
+
 // putPart receives part n of an upload in parts: size bytes for offset off. It
 // returns the part's ETag, without quotes. Sending a part again replaces it.
 func (s *lfsStore) putPart(upload string, n int, off, size int64, r io.Reader) (string, error) {
@@ -217,7 +238,9 @@ func (s *lfsStore) putPart(upload string, n int, off, size int64, r io.Reader) (
 		return "", err
 	}
 	h := sha256.New()
-	got, err := io.Copy(io.MultiWriter(io.NewOffsetWriter(f, off), h), io.LimitReader(r, size))
+	turn, _ := s.parts.LoadOrStore(upload, new(sync.Mutex))
+	w := &partWriter{f: f, off: off, turn: turn.(*sync.Mutex)}
+	got, err := io.CopyBuffer(io.MultiWriter(w, h), struct{ io.Reader }{io.LimitReader(r, size)}, make([]byte, partBuffer))
 	if err == nil && !s.noSync {
 		err = f.Sync()
 	}
@@ -251,6 +274,7 @@ func (s *lfsStore) putPart(upload string, n int, off, size int64, r io.Reader) (
 func (s *lfsStore) complete(upload string, etags []string, want LFSRef) error {
 	dir := filepath.Join(s.uploads, upload)
 	data := filepath.Join(dir, "data")
+	defer s.parts.Delete(upload)
 	if n, err := s.size(want.OID); err == nil && n == want.Size {
 		return os.RemoveAll(dir)
 	}
