@@ -12,6 +12,24 @@ import (
 // holds f.Size bytes; it isn't used after the return. Content that doesn't match
 // f.Hash is ErrCorrupt, and not kept.
 func (c *Cache) AddLocal(ctx context.Context, f File, src io.ReaderAt) error {
+	return c.addLocal(ctx, f, func() error {
+		h := newHasher(f.Hash, f.Size)
+		return c.shared.AddBlob(f.Repo, f.Hash, &verifyingReader{ctx, io.NewSectionReader(src, 0, f.Size), h, f.Hash}, f.Size)
+	})
+}
+
+// AddFile is AddLocal of a file that the caller has hashed and synced, and that nobody
+// writes to any more, without copying it: the cache has it, too, from now on. Where that
+// can't be, the error is errors.ErrUnsupported.
+func (c *Cache) AddFile(ctx context.Context, f File, file string) error {
+	if fi, ok := regular(file); !ok || fi.Size() != f.Size {
+		return fmt.Errorf("keeping %s: %w", f.Path, ErrCorrupt)
+	}
+	return c.addLocal(ctx, f, func() error { return c.shared.ShareBlob(f.Repo, f.Hash, file) })
+}
+
+// addLocal lets add put f's content into the shared cache, if it isn't there.
+func (c *Cache) addLocal(ctx context.Context, f File, add func() error) error {
 	if err := f.check(); err != nil {
 		return err
 	}
@@ -20,10 +38,7 @@ func (c *Cache) AddLocal(ctx context.Context, f File, src io.ReaderAt) error {
 		return err
 	}
 	if fi, ok := regular(path); !ok || fi.Size() != f.Size || !c.ledger.isVerified(identify(f.Hash, fi)) {
-		path, err = c.keepShared(ctx, f, func() error {
-			h := newHasher(f.Hash, f.Size)
-			return c.shared.AddBlob(f.Repo, f.Hash, &verifyingReader{ctx, io.NewSectionReader(src, 0, f.Size), h, f.Hash}, f.Size)
-		})
+		path, err = c.keepShared(ctx, f, add)
 		if err != nil {
 			return fmt.Errorf("keeping %s: %w", f.Path, err)
 		}

@@ -3,6 +3,8 @@ package blobcache
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -35,6 +37,51 @@ func TestAddLocal(t *testing.T) {
 		if _, ok := regular(c.snapshot(file)); !ok {
 			t.Errorf("%s isn't in the snapshot", f.name)
 		}
+	}
+	if n := h.requests.Load(); n != 0 {
+		t.Errorf("%d requests for what was here", n)
+	}
+}
+
+// TestAddFile gives the cache files as they are.
+func TestAddFile(t *testing.T) {
+	h := newFakeHub(t)
+	c := newTestCache(t, h)
+	data := random(3<<20, 5)
+	file := h.lfs("big.bin", data)
+	path := filepath.Join(filepath.Dir(c.shared.Path()), "staged")
+	if err := os.WriteFile(path, data[1:], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AddFile(t.Context(), file, path); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("another size: %v", err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := c.AddFile(t.Context(), file, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blob, err := c.shared.BlobPath(file.Repo, file.Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.Stat(blob)
+	if err != nil || !os.SameFile(one, other) || other.Mode() != 0o644 {
+		t.Errorf("the blob is %v, %v", other, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	c.want(file, data)
+	if _, ok := regular(c.snapshot(file)); !ok {
+		t.Error("it isn't in the snapshot")
 	}
 	if n := h.requests.Load(); n != 0 {
 		t.Errorf("%d requests for what was here", n)

@@ -154,7 +154,7 @@ func (t *tree) branchOptions(s *snapshot) writeback.Options {
 	opts := writeback.Options{
 		StateDir: w.StateDir, Tree: &branchTree{t, s}, Logger: m.log,
 		Blob: func(f blobcache.File) (writeback.Blob, error) { return m.cache.Open(f) },
-		Hub:  m.hub, OpenTree: t.openTree, Keep: m.cache.AddLocal,
+		Hub:  m.hub, OpenTree: t.openTree, Keep: m.cache.AddLocal, KeepFile: m.cache.AddFile,
 		Moved: func(writeback.Tree) { t.catchUpSoon() }, Changed: t.tell, Progress: t.progress,
 		OnConflict: w.OnConflict, CreatePR: w.CreatePR, Atomic: w.Atomic, Every: w.Every, MaxDelay: w.MaxDelay,
 		NoFsyncCommit: w.Fsync == FsyncLocal, MaxCommitsPerHour: w.MaxCommitsPerHour,

@@ -112,17 +112,51 @@ func (d *CacheDir) LinkBlob(r Repo, etag, file string) error {
 	if err != nil {
 		return err
 	}
-	err = d.addBlob(r, etag, func(root *cacheRoot, tmp string) error {
-		return root.at(tmp, func(dirfd int, name string) error {
-			return unix.Linkat(unix.AT_FDCWD, real, dirfd, name, 0)
-		})
-	})
-	switch {
-	case errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EMLINK),
-		errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS):
+	if err = d.linkBlob(r, etag, real); canNotLink(err) {
 		return d.copyBlob(r, etag, real)
 	}
 	return err
+}
+
+// ShareBlob is LinkBlob for a file that whoever calls it has made, and never writes to again:
+// it gets the mode of a blob. Where there can't be a hard link, or the cache is another
+// user's, the error is errors.ErrUnsupported. The file's data must have been synced.
+func (d *CacheDir) ShareBlob(r Repo, etag, file string) error {
+	fi, err := os.Lstat(file)
+	if err != nil {
+		return err
+	}
+	uid, _, err := MkdirOwned(d.path, 0o777)
+	if err != nil {
+		return err
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || !fi.Mode().IsRegular() || uid >= 0 && int(st.Uid) != uid {
+		return fmt.Errorf("%s can't be shared: %w", file, errors.ErrUnsupported)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		return err
+	}
+	if err := d.linkBlob(r, etag, file); canNotLink(err) {
+		return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+func (d *CacheDir) linkBlob(r Repo, etag, file string) error {
+	return d.addBlob(r, etag, func(root *cacheRoot, tmp string) error {
+		return root.at(tmp, func(dirfd int, name string) error {
+			return unix.Linkat(unix.AT_FDCWD, file, dirfd, name, 0)
+		})
+	})
+}
+
+// canNotLink says whether an error tells that there can be no hard link.
+func canNotLink(err error) bool {
+	return errors.Is(err, syscall.EXDEV) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EMLINK) ||
+		errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS)
 }
 
 func (d *CacheDir) copyBlob(r Repo, etag, file string) error {

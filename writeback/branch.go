@@ -77,6 +77,9 @@ type Options struct {
 	// Keep puts committed content into the cache, where Blob finds it. It is called
 	// for several files at a time; src is valid until it returns.
 	Keep func(ctx context.Context, f blobcache.File, src io.ReaderAt) error
+	// KeepFile is Keep of a file that is durable and never changes, by giving it one more name; it
+	// is errors.ErrUnsupported where that can't be. nil is never.
+	KeepFile func(ctx context.Context, f blobcache.File, file string) error
 	// Moved is told when the branch is shown at another commit, without a call of
 	// SetTree; Changed, which paths look different because a conflict was solved.
 	// Neither may call the Branch.

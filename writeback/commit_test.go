@@ -45,6 +45,7 @@ func newCommitRig(t *testing.T, files map[string]string, change func(*Options), 
 		Keep: func(ctx context.Context, f blobcache.File, src io.ReaderAt) error {
 			return r.cache.AddLocal(ctx, f, src)
 		},
+		KeepFile: func(ctx context.Context, f blobcache.File, file string) error { return r.cache.AddFile(ctx, f, file) },
 	}
 	if change != nil {
 		change(&r.opts)

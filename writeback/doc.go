@@ -53,6 +53,10 @@
 // small layer is merged down into the one below; of many, all but the uppermost are, as
 // that one may be written to all the time.
 //
+// A whole file that was committed is one layer, which the cache gets as it is: by one
+// more name, where both are on one file system. Such a layer is never written to again, as long
+// as it has that name, also by a later process.
+//
 // # States of a path
 //
 //	clean       as the Hub has it, no change here
@@ -169,8 +173,8 @@
 //	    changed and go into the next commit
 //	landed: one line of the log
 //	    what is clean is settled
-//	settling: the cache has some of the content, the view is the old tree
-//	    it is done again
+//	settling: the cache has some of the content, or names of it, the view is the old tree
+//	    it is done again; a layer whose file has two names isn't written to
 //
 // # After the machine dies at any line
 //

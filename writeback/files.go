@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // A disk is the folder of one journal. Every change goes through it with the name
@@ -20,6 +21,7 @@ type disk interface {
 	Mkdir(step, name string) error      // no error if it is there
 	SyncDir(step, name string) error    // makes durable which names the folder has
 	List(name string) ([]string, error) // the files of a folder
+	Path(name string) string            // where it is for others; "" if nowhere
 }
 
 // A diskFile is an open file of a disk.
@@ -30,6 +32,7 @@ type diskFile interface {
 	Punch(step string, off, n int64) error // zeros, within the size
 	Sync(step string) error
 	Size() (int64, error)
+	Shared() (bool, error) // it has another name, under which it may not change
 	Close() error
 }
 
@@ -37,6 +40,8 @@ type diskFile interface {
 type osDisk struct{ dir string }
 
 func (d osDisk) path(name string) string { return filepath.Join(d.dir, filepath.FromSlash(name)) }
+
+func (d osDisk) Path(name string) string { return d.path(name) }
 
 func (d osDisk) Open(_, name string, create bool) (diskFile, error) {
 	flag := os.O_RDWR
@@ -97,6 +102,15 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+func (f osFile) Shared() (bool, error) {
+	info, err := f.f.Stat()
+	if err != nil {
+		return false, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink > 1, nil
 }
 
 func (f osFile) Punch(_ string, off, n int64) error {

@@ -120,12 +120,12 @@ func (ino *inode) log() error {
 }
 
 // top is the layer that takes writes, ready for one. A new one is begun if a
-// snapshot reads the present one, or if that is whole and durable: then a crash of
+// snapshot reads the present one, or the cache has it, or if that is whole and durable: then a crash of
 // the machine leaves the one or the other, and no mixture that the log takes for whole. It
 // requires mu, and that the inode has a layer.
 func (ino *inode) top() (*layer, error) {
 	l := ino.layers[len(ino.layers)-1]
-	if l.pins.Load() == 0 && (ino.dirty || !l.synced) {
+	if l.pins.Load() == 0 && !l.shared && (ino.dirty || !l.synced) {
 		return l, nil
 	}
 	next, err := ino.b.newLayer(ino.size, ino.size)

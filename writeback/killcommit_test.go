@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -40,7 +39,7 @@ func openCommitting(d disk, dir, url, token string) (*Branch, *remote, *blobcach
 		Tree: tree, Logger: discardLog, Hub: client, OpenTree: r.openTree, RetryPause: 10 * time.Millisecond, MaxCommitsPerHour: 1 << 20,
 		Every: 20 * time.Millisecond, MaxDelay: time.Nanosecond,
 		Blob: func(f blobcache.File) (Blob, error) { return cache.Open(f) },
-		Keep: func(ctx context.Context, f blobcache.File, src io.ReaderAt) error { return cache.AddLocal(ctx, f, src) },
+		Keep: cache.AddLocal, KeepFile: cache.AddFile,
 	})
 	return b, r, cache, err
 }

@@ -307,6 +307,9 @@ func (b *Branch) keepBlobs(ctx context.Context, oid string) {
 				return nil
 			}
 			f := blobcache.File{Repo: b.key.Repo, Revision: b.Revision(), Commit: oid, Path: k.path, Hash: k.now.Hash, Size: k.now.Size}
+			if b.share(ctx, k.ino, &c, f) {
+				return nil
+			}
 			if err := b.opts.Keep(ctx, f, contentReader{ctx, &c}); err != nil {
 				b.log.Warn("the cache doesn't take what was committed", "path", k.path, "error", err)
 			}
@@ -314,6 +317,43 @@ func (b *Branch) keepBlobs(ctx context.Context, oid string) {
 		})
 	}
 	_ = g.Wait() // none of them fails
+}
+
+// share lets the cache have the file in which a content lies, if it is one whole file of
+// the disk, and says whether it has. c is a snapshot of the inode.
+func (b *Branch) share(ctx context.Context, ino *inode, c *content, f blobcache.File) bool {
+	if b.opts.KeepFile == nil || c.blob != nil || len(c.layers) != 1 || c.size == 0 {
+		return false
+	}
+	l := c.layers[0]
+	file := b.disk.Path(dataName(l.id))
+	if file == "" {
+		return false
+	}
+	ino.mu.Lock()
+	// What was written before the snapshot made known nil, and what comes after it goes elsewhere.
+	whole := l.below == 0 && ino.known.same(&Was{Hash: f.Hash, Size: f.Size})
+	had := l.shared
+	l.shared = l.shared || whole // before the cache has it
+	ino.mu.Unlock()
+	if !whole {
+		return false
+	}
+	err := l.with(func(f diskFile) error { return f.Sync("keep sync") })
+	if err == nil {
+		err = b.opts.KeepFile(ctx, f, file)
+	}
+	if err == nil {
+		return true
+	}
+	if !errors.Is(err, errors.ErrUnsupported) {
+		b.log.Debug("what was committed is copied to the cache", "path", f.Path, "error", err)
+		return false // it may have it all the same
+	}
+	ino.mu.Lock()
+	defer ino.mu.Unlock()
+	l.shared = had
+	return false
 }
 
 // keepAtOnce is how many files the cache takes at a time: small ones wait for the disk.

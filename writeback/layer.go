@@ -26,6 +26,7 @@ type layer struct {
 	pending extents // written, and not in the log yet
 	deltas  int     // records of extents in the log
 	synced  bool
+	shared  bool // the cache has the file, too: it is never written to again
 	// loggedAt is the line of the log that was the last when it knew the layer.
 	loggedAt int64
 	pins     atomic.Int32 // snapshots that read it; grows under the inode's mu

@@ -301,6 +301,10 @@ func (f *memFile) Sync(step string) error {
 	return nil
 }
 
+func (d *memDisk) Path(string) string { return "" }
+
+func (f *memFile) Shared() (bool, error) { return false, nil }
+
 func (f *memFile) Size() (int64, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()

@@ -119,7 +119,7 @@ func (ino *inode) mergeable(durableLine int64) (low, n int) {
 	for low = 0; low < last; low++ {
 		for n = 0; low+n < last; n++ {
 			l := ino.layers[low+n+1]
-			if ino.layers[low].pins.Load() > 0 || l.pins.Load() > 0 || l.local(size(low+n+1)) > mergeMax || l.loggedAt > durableLine {
+			if ino.layers[low].pins.Load() > 0 || ino.layers[low].shared || l.pins.Load() > 0 || l.local(size(low+n+1)) > mergeMax || l.loggedAt > durableLine {
 				break
 			}
 		}

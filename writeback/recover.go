@@ -270,6 +270,9 @@ func (b *Branch) layerSize(l *layer) (size int64, ok bool, err error) {
 		return 0, false, err
 	}
 	size, err = f.Size()
+	if err == nil {
+		l.shared, err = f.Shared()
+	}
 	return size, true, errors.Join(err, f.Close())
 }
 
