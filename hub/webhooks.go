@@ -15,6 +15,9 @@ type Webhook struct {
 	Domains  []string      `json:"domains"` // "repo", "discussion"
 	Secret   string        `json:"secret,omitempty"`
 	Disabled bool          `json:"disabled"`
+	// Suspended is the Hub's word for why it has disabled the webhook by itself, such as
+	// "suspended-after-failure"; else "".
+	Suspended string `json:"-"`
 
 	// Extra holds what has no field here, by its name in the answer.
 	Extra map[string]json.RawMessage `json:"-"`
@@ -40,13 +43,22 @@ func (w *Webhook) UnmarshalJSON(data []byte) error {
 	}
 	*w = Webhook(p.plain)
 	w.Disabled, w.Extra = p.State != nil && p.State != false, extra
+	w.Suspended, _ = p.State.(string)
 	return nil
 }
 
 // MarshalJSON writes what UnmarshalJSON reads, Extra included.
 func (w Webhook) MarshalJSON() ([]byte, error) {
 	type plain Webhook
-	return encodeOpen(plain(w), w.Extra)
+	out := struct {
+		plain
+
+		State any `json:"disabled"`
+	}{plain(w), w.Disabled}
+	if w.Suspended != "" {
+		out.State = w.Suspended
+	}
+	return encodeOpen(out, w.Extra)
 }
 
 // WebhookInput is what a webhook is to be. In an update, what is zero stays.

@@ -85,7 +85,9 @@
 //     a user asks, leads on to the repository in the API.
 //   - A webhook's receiver is asked three times at most, by who waits for nobody: what isn't
 //     delivered when the Hub closes is lost, as is what comes while 1,000 wait. Redirects
-//     aren't followed. A pull request made from a commit is told of as a ref and as itself.
+//     aren't followed. A webhook is told of 1,000 events in 24 hours, counted from the first
+//     of them. One whose receiver takes none of 20 in a row, which is to answer 2xx, is suspended until it is
+//     enabled. A pull request made from a commit is told of as a ref and as itself.
 //   - Duplicating copies branch main with its history.
 //   - Tags, library, task, configuration and parameter counts of a repository follow from
 //     its README and from the files in its root folder, as far as the Hub's rules are

@@ -36,7 +36,7 @@ type Options struct {
 	// Startup is how long it takes until a Space or an inference endpoint runs; 0
 	// means 3 s.
 	Startup time.Duration
-	// Now is the clock that Spaces and inference endpoints go by; nil is the real one.
+	// Now is the clock that Spaces, inference endpoints and the counts of a day go by; nil is the real one.
 	Now func() time.Time
 	// Logger gets one line for each request (debug) and for what goes wrong in
 	// the Hub itself (error). Nil discards.
@@ -101,7 +101,7 @@ func New(o Options) (*Hub, error) {
 		return nil, err
 	}
 	h := &Hub{pageSize: o.PageSize, chunkSize: o.ChunkSize, startup: o.Startup, now: func() time.Time { return clock().UTC() }, log: o.Logger, st: st, network: newNetwork(o.Network, o.Logger)}
-	h.courier = newCourier(st, o.Logger)
+	h.courier = newCourier(st, h.now, o.Logger)
 	if err := h.open(o); err != nil {
 		st.close()
 		return nil, err

@@ -32,6 +32,14 @@ type webhookRec struct {
 	Created  time.Time     `json:"created"`
 	// Base is where its owner reaches the Hub: addresses in payloads begin so.
 	Base string `json:"base"`
+
+	// Told is how many events it was told of in the day that began at Day.
+	Told int       `json:"told,omitempty"`
+	Day  time.Time `json:"day,omitzero"`
+	// Failures is how many of the last events its receiver didn't take, one after the
+	// other; of maxFailures it is Suspended.
+	Failures  int  `json:"failures,omitempty"`
+	Suspended bool `json:"suspended,omitempty"`
 }
 
 // watchedItem is a repository, or all of a user's or an organisation's.
@@ -69,6 +77,22 @@ func (s *state) putWebhook(w *webhookRec) error {
 	return s.update(func(tx *bbolt.Tx) error { return put(tx, bucketWebhooks, w.ID, w) }, func() { s.webhooks[w.ID] = w })
 }
 
+// changeWebhook replaces a webhook by what fn makes of a copy of it. It gives nil if
+// there is none.
+func (s *state) changeWebhook(id string, fn func(*webhookRec) error) (*webhookRec, error) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	old := s.webhook(id)
+	if old == nil {
+		return nil, nil
+	}
+	w := *old
+	if err := fn(&w); err != nil {
+		return nil, err
+	}
+	return &w, s.putWebhook(&w)
+}
+
 func (s *state) dropWebhook(id string) error {
 	return s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketWebhooks).Delete([]byte(id)) }, func() { delete(s.webhooks, id) })
 }
@@ -93,8 +117,10 @@ func (o *occurrence) domain() string {
 	return "repo"
 }
 
+func (w *webhookRec) live() bool { return !w.Disabled && !w.Suspended }
+
 func (w *webhookRec) watches(o *occurrence) bool {
-	return !w.Disabled && slices.Contains(w.Domains, o.domain()) && slices.ContainsFunc(w.Watched, func(i watchedItem) bool {
+	return w.live() && slices.Contains(w.Domains, o.domain()) && slices.ContainsFunc(w.Watched, func(i watchedItem) bool {
 		if i.Type == "user" || i.Type == "org" {
 			return strings.EqualFold(i.Name, o.repo.owner())
 		}
@@ -203,6 +229,8 @@ const (
 	deliveryTries   = 3
 	deliveryTimeout = 10 * time.Second
 	maxDeliveries   = 1000 // that wait, of one webhook; more are dropped
+	maxPerDay       = 1000 // events that a webhook is told of in 24 hours; more are dropped
+	maxFailures     = 20   // events in a row that a receiver may not take
 )
 
 // courier posts payloads: those of one webhook in their order, those of several side
@@ -210,6 +238,7 @@ const (
 type courier struct {
 	st      *state
 	log     *slog.Logger
+	now     func() time.Time
 	client  *http.Client
 	backoff time.Duration
 	ctx     context.Context
@@ -221,10 +250,10 @@ type courier struct {
 	closed bool
 }
 
-func newCourier(st *state, log *slog.Logger) *courier {
+func newCourier(st *state, now func() time.Time, log *slog.Logger) *courier {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &courier{
-		st: st, log: log, backoff: time.Second, ctx: ctx, cancel: cancel, queues: map[string][][]byte{},
+		st: st, log: log, now: now, backoff: time.Second, ctx: ctx, cancel: cancel, queues: map[string][][]byte{},
 		client: &http.Client{
 			Timeout:   deliveryTimeout,
 			Transport: &http.Transport{DisableKeepAlives: true}, // and no proxy: nobody but the receiver gets the secret
@@ -275,29 +304,71 @@ func (c *courier) run(id string) {
 	}
 }
 
+// deliver tells a webhook of an event, and keeps account of that.
 func (c *courier) deliver(id string, body []byte) {
+	w := c.st.webhook(id)
+	if w == nil || !w.live() {
+		return
+	}
+	if w.Told >= maxPerDay && c.now().Sub(w.Day) < 24*time.Hour {
+		c.log.Warn("a webhook has had its events of the day: one is dropped", "webhook", id)
+		return
+	}
+	taken, asked := c.try(id, body)
+	if !asked {
+		return
+	}
+	_, err := c.st.changeWebhook(id, func(w *webhookRec) error {
+		if now := c.now(); now.Sub(w.Day) >= 24*time.Hour {
+			w.Day, w.Told = now, 0
+		}
+		w.Told++
+		switch {
+		case taken:
+			w.Failures = 0
+		case c.ctx.Err() == nil: // else it is the Hub that has ended it
+			w.Failures++
+		}
+		if w.Failures >= maxFailures && !w.Suspended {
+			w.Suspended = true
+			c.log.Warn("a webhook is suspended: its receiver takes nothing", "webhook", id)
+		}
+		return nil
+	})
+	if err != nil {
+		c.log.Error("the account of a webhook isn't kept", "webhook", id, "error", err)
+	}
+}
+
+// try posts a payload until it is taken, or enough has been tried.
+func (c *courier) try(id string, body []byte) (taken, asked bool) {
 	for try := range deliveryTries {
 		w := c.st.webhook(id) // as it is now: it may be disabled or have another address
-		if w == nil || w.Disabled {
-			return
+		if w == nil || !w.live() {
+			return false, asked
 		}
-		again := c.post(w, body)
-		if !again || try == deliveryTries-1 {
-			return
+		status := c.post(w, body)
+		asked = true
+		if status >= 200 && status < 300 {
+			return true, true
+		}
+		if status != 0 && status < 500 && status != http.StatusTooManyRequests || try == deliveryTries-1 {
+			break
 		}
 		select {
 		case <-time.After(c.backoff << try):
 		case <-c.ctx.Done():
-			return
+			return false, asked
 		}
 	}
+	return false, asked
 }
 
-// post sends a payload once and tells if it should be sent again.
-func (c *courier) post(w *webhookRec, body []byte) (again bool) {
+// post sends a payload once and gives the status of the answer, 0 without one.
+func (c *courier) post(w *webhookRec, body []byte) int {
 	req, err := http.NewRequestWithContext(c.ctx, http.MethodPost, w.URL, bytes.NewReader(body))
 	if err != nil {
-		return false
+		return http.StatusBadRequest // asking again won't help
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "localhub")
@@ -307,9 +378,9 @@ func (c *courier) post(w *webhookRec, body []byte) (again bool) {
 	resp, err := c.client.Do(req)
 	if err != nil {
 		c.log.Debug("webhook not delivered", "webhook", w.ID)
-		return true
+		return 0
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 	resp.Body.Close()
-	return resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests
+	return resp.StatusCode
 }

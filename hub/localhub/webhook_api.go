@@ -32,7 +32,10 @@ func (c *call) webhookRoute(segs []string) error {
 		})
 	case len(segs) == 2 && (segs[1] == "enable" || segs[1] == "disable"):
 		return c.do(postOnly(func(c *call) error {
-			return c.changeWebhook(w.ID, func(n *webhookRec) error { n.Disabled = segs[1] == "disable"; return nil })
+			return c.changeWebhook(w.ID, func(n *webhookRec) error {
+				n.Disabled, n.Suspended, n.Failures = segs[1] == "disable", false, 0
+				return nil
+			})
 		}))
 	}
 	return noRoute()
@@ -40,6 +43,9 @@ func (c *call) webhookRoute(segs []string) error {
 
 func (w *webhookRec) wire() map[string]any {
 	out := map[string]any{"id": w.ID, "url": w.URL, "watched": w.Watched, "domains": w.Domains, "disabled": w.Disabled}
+	if w.Suspended {
+		out["disabled"] = "suspended-after-failure"
+	}
 	if w.Secret != "" {
 		out["secret"] = w.Secret
 	}
@@ -66,18 +72,12 @@ func (c *call) changeWebhook(id string, fn func(*webhookRec) error) error {
 	if err := c.mayHook(); err != nil {
 		return err
 	}
-	c.h.st.write.Lock()
-	defer c.h.st.write.Unlock()
-	old := c.h.st.webhook(id)
-	if old == nil {
+	w, err := c.h.st.changeWebhook(id, fn)
+	if err != nil {
+		return err
+	}
+	if w == nil {
 		return fail(http.StatusNotFound, "There is no such webhook")
-	}
-	w := *old
-	if err := fn(&w); err != nil {
-		return err
-	}
-	if err := c.h.st.putWebhook(&w); err != nil {
-		return err
 	}
 	return c.json(map[string]any{"webhook": w.wire()})
 }
@@ -111,6 +111,7 @@ func (c *call) writeWebhook(old *webhookRec) error {
 	apply := func(w *webhookRec) error {
 		if body.URL != nil {
 			w.URL = *body.URL
+			w.Failures = 0
 		}
 		if len(body.Watched) > 0 {
 			w.Watched = body.Watched
