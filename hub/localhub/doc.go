@@ -92,8 +92,10 @@
 //   - Tags, library, task, configuration and parameter counts of a repository follow from
 //     its README and from the files in its root folder, as far as the Hub's rules are
 //     known. Listings without an order are by last change, and descending unless they
-//     say otherwise. A like counts for the trending score during a week; downloads are
-//     what SetDownloads says.
+//     say otherwise. A like counts for the trending score during a week.
+//   - Who takes a file of a dataset, or of a model its configuration or a GGUF file, by HEAD or
+//     GET of resolve, has downloaded it: once in 5 minutes, however many files. What git or a pack
+//     brings isn't counted.
 //   - One follows, with POST or DELETE, /api/users/{name}/follow or the same of an
 //     organisation. Liking, following and upvoting take a token that may write.
 //   - Two collections of one owner can't have the same title (409, with the slug of the
@@ -101,6 +103,5 @@
 //     most 1,000 items. /api/collections/{slug}/upvote takes POST and DELETE. An item
 //     follows a repository to its new name, and goes with it.
 //   - The papers are a few that never change.
-//   - Spaces don't run, nothing is scanned or counted as downloaded, and there is no
-//     Xet: clients with Xet need HF_HUB_DISABLE_XET=1 to upload.
+//   - Spaces don't run, nothing is scanned, and there is no Xet: clients with Xet need HF_HUB_DISABLE_XET=1 to upload.
 package localhub

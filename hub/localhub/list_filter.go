@@ -138,8 +138,8 @@ func (h *Hub) sortRepos(list []*found, typ, by, direction string) error {
 	}
 	keys["lastModified"] = keys[""]
 	if typ != Space {
-		keys["downloads"] = func(f *found) int64 { return f.Downloads }
-		keys["downloadsAllTime"] = func(f *found) int64 { return f.DownloadsAll }
+		keys["downloads"] = func(f *found) int64 { recent, _ := h.downloads(f.repoRec); return recent }
+		keys["downloadsAllTime"] = func(f *found) int64 { _, all := h.downloads(f.repoRec); return all }
 	}
 	if typ == Model {
 		keys["num_parameters"] = func(f *found) int64 { return f.parameters }

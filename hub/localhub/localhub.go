@@ -61,6 +61,7 @@ type Hub struct {
 	stores     *stores
 	lfs        *lfsStore
 	courier    *courier
+	taken      *downloads
 	signer     signer
 	network    *network
 	traffic    traffic
@@ -106,6 +107,9 @@ func New(o Options) (*Hub, error) {
 		st.close()
 		return nil, err
 	}
+	if h.taken, err = newDownloads(st, h.now, o.Logger); err != nil {
+		return nil, errors.Join(err, h.stores.close(), st.close())
+	}
 	limiter := newRateLimiter(o.RateLimits)
 	h.api = map[string]http.Handler{}
 	for _, class := range []string{ClassAPI, ClassResolve, ClassCommit, ClassContent} {
@@ -138,6 +142,7 @@ func (h *Hub) open(o Options) (err error) {
 // Close ends the Hub's work on its folder. Requests that still run fail.
 func (h *Hub) Close() error {
 	h.courier.close()
+	h.taken.close()
 	return errors.Join(h.stores.close(), h.st.close())
 }
 

@@ -43,7 +43,7 @@ func (h *Hub) info(f *found) map[string]any {
 		info["cardData"] = f.about.data
 	}
 	if r.Type != Space {
-		info["downloads"], info["downloadsAllTime"] = r.Downloads, r.DownloadsAll
+		info["downloads"], info["downloadsAllTime"] = h.downloads(r.repoRec)
 	}
 	switch r.Type {
 	case Model:
@@ -190,20 +190,4 @@ func (c *call) childrenCount(id string) (any, error) {
 		}
 	})
 	return counts, err
-}
-
-// SetDownloads says how often a repository was downloaded: in the last 30 days, and
-// ever. Nothing is counted here by itself.
-func (h *Hub) SetDownloads(typ, id string, month, allTime int64) error {
-	r, err := h.openRepo(typ, id)
-	if err != nil {
-		return err
-	}
-	if month < 0 || allTime < month {
-		return badRequest("Downloads are not negative, and the recent ones are among all")
-	}
-	return h.st.changeRepo(r.UID, func(rec *repoRec) error {
-		rec.Downloads, rec.DownloadsAll = month, allTime
-		return nil
-	})
 }

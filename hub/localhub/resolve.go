@@ -55,6 +55,9 @@ func (c *call) file(raw bool) error {
 		return err
 	}
 	head.Set("Cache-Control", "no-cache")
+	if !raw && countsAsDownload(c.repo.Type, name) {
+		c.h.taken.take(c.repo.UID, c.h.rateKey(c.r))
+	}
 	if e.LFS != nil && !raw {
 		return c.lfsFile(e.LFS, path.Base(name))
 	}

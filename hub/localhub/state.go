@@ -91,7 +91,7 @@ type repoRec struct {
 	// requests.
 	Granted []string    `json:"granted,omitempty"`
 	Access  []accessRec `json:"access,omitempty"`
-	// Downloads are those that SetDownloads told of: nothing is counted.
+	// Downloads are those that SetDownloads told of; see downloadsRec for what is counted.
 	Downloads    int64     `json:"downloads,omitempty"`
 	DownloadsAll int64     `json:"downloadsAll,omitempty"`
 	PRs          []prRec   `json:"prs,omitempty"`
