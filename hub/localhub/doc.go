@@ -93,6 +93,9 @@
 //     its README and from the files in its root folder, as far as the Hub's rules are
 //     known. Listings without an order are by last change, and descending unless they
 //     say otherwise. A like counts for the trending score during a week.
+//   - A model is "warm" for the inference filters while an inference endpoint of this Hub that
+//     isn't private runs it, "cold" while it could, "frozen" where it failed; the provider is
+//     hf-inference. Applications are told from what files a model has.
 //   - Who takes a file of a dataset, or of a model its configuration or a GGUF file, by HEAD or
 //     GET of resolve, has downloaded it: once in 5 minutes, however many files. What git or a pack
 //     brings isn't counted.

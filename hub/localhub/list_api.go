@@ -59,7 +59,7 @@ func (c *call) listRepos(typ string) error {
 	if len(o.expand) > 0 && (o.full || o.cardData || o.config) {
 		return badRequest(`"expand" can't be combined with "full", "cardData" or "config"`)
 	}
-	match, err := repoFilter(q, typ)
+	match, err := c.h.repoFilter(q, typ)
 	if err != nil {
 		return err
 	}

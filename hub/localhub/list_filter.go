@@ -16,7 +16,7 @@ type filter struct {
 }
 
 // repoFilter reads a query's filters. All of them must hold.
-func repoFilter(q url.Values, typ string) (filter, error) {
+func (h *Hub) repoFilter(q url.Values, typ string) (filter, error) {
 	var gated *bool
 	if q.Has("gated") {
 		b, err := flag(q, "gated")
@@ -25,20 +25,17 @@ func repoFilter(q url.Values, typ string) (filter, error) {
 		}
 		gated = &b
 	}
-	for _, state := range q["inference"] {
-		if !slices.Contains([]string{"warm", "cold", "frozen"}, state) {
-			return filter{}, badRequest(`"inference" must be one of [warm, cold, frozen]`)
-		}
+	served, err := h.servedFilter(q)
+	if err != nil {
+		return filter{}, err
 	}
 	least, most, err := parameterRange(q.Get("num_parameters"))
 	if err != nil {
 		return filter{}, err
 	}
-	// Nothing is served by a provider or listed for an app here.
-	none := q.Has("inference") || q.Has("inference_provider") || q.Has("apps")
 	return filter{
 		record: func(r *repoRec) bool {
-			if a := q.Get("author"); a != "" && !strings.EqualFold(r.owner(), a) || gated != nil && *gated != (r.Gated != "") || none {
+			if a := q.Get("author"); a != "" && !strings.EqualFold(r.owner(), a) || gated != nil && *gated != (r.Gated != "") || served != nil && !served(r) {
 				return false
 			}
 			for _, s := range q["search"] {
@@ -58,6 +55,11 @@ func repoFilter(q url.Values, typ string) (filter, error) {
 			}
 			for _, task := range q["pipeline_tag"] {
 				if f.pipelineTag != task {
+					return false
+				}
+			}
+			for _, app := range q["apps"] {
+				if !f.runsIn(app) {
 					return false
 				}
 			}

@@ -100,7 +100,7 @@ func (c *call) fill(info map[string]any, f *found, names ...string) (err error) 
 	for _, k := range names {
 		var v any
 		switch {
-		case f.Type != Space && (k == "runtime" || k == "host" || k == "region"), f.Type != Model && k == "spaces":
+		case f.Type != Space && (k == "runtime" || k == "host" || k == "region"), f.Type != Model && (k == "spaces" || strings.HasPrefix(k, "inference")):
 			continue
 		}
 		switch k {
@@ -116,6 +116,12 @@ func (c *call) fill(info map[string]any, f *found, names ...string) (err error) 
 			v, err = c.h.runtime(f.repo)
 		case "spaces":
 			v, err = c.spacesOf(f.ID)
+		case "inference":
+			if state, ok := c.h.servedModels()[f.UID]; ok {
+				v = state
+			}
+		case "inferenceProviderMapping":
+			v = c.h.providerMapping(f)
 		case "baseModels":
 			v = c.baseModels(f)
 		case "childrenModelCount":

@@ -142,6 +142,8 @@ func TestSearch(t *testing.T) {
 		{"models?search=alice+tun", "alice/tuned"},
 		{"models?inference=warm", ""},
 		{"models?inference_provider=all", ""},
+		{"models?apps=ollama", "bob/quant"},
+		{"models?apps=vllm", ""},
 		{"models?num_parameters=min:1M,max:3M", "alice/bert"},
 		{"models?num_parameters=max:0.6K", "bob/quant"},
 		{"datasets?filter=language:en&filter=task_categories:fill-mask&filter=task_ids:paraphrase&filter=size_categories:n%3C1K", "alice/words"},

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -25,23 +24,23 @@ class Hub:
 
     def __init__(self, hubfs, root, log):
         self.hubfs, self.root, self.log = hubfs, root, log
-        self.ports = []
-        for _ in range(2):  # kept when it starts again, so that clients find it
-            with socket.create_server(("127.0.0.1", 0)) as s:
-                self.ports.append(s.getsockname()[1])
-        self.endpoint, self.content = (f"http://127.0.0.1:{p}" for p in self.ports)
+        self.listen = ["127.0.0.1:0"] * 2  # free ports, which it keeps when it starts again, so that clients find it
+        self.endpoint = self.content = None
         self.process = None
 
     def start(self):
-        args = [self.hubfs, "serve", "--debug", "--startup", "1h", "--no-billing", UNPAID, "--root", self.root, "--listen", f"127.0.0.1:{self.ports[0]}", "--content-listen", f"127.0.0.1:{self.ports[1]}"]
+        args = [self.hubfs, "serve", "--debug", "--startup", "1h", "--no-billing", UNPAID, "--root", self.root, "--listen", self.listen[0], "--content-listen", self.listen[1]]
         for flag, values in (("--user", USERS), ("--org", ORGS)):
             for value in values:
                 args += [flag, value]
         self.process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=open(self.log, "ab"), text=True)
         line = self.process.stdout.readline()
-        if not line.startswith("serving"):
+        addresses = re.search(r" at (http://\S+) \(large files from (http://\S+)\)$", line)
+        if not addresses:
             self.stop()
             raise SystemExit(f"hubfs serve didn't start; see {self.log}:\n{Path(self.log).read_text()[-2000:]}")
+        self.endpoint, self.content = addresses.groups()
+        self.listen = [a.removeprefix("http://") for a in addresses.groups()]
 
     def stop(self):
         if self.process is None:
