@@ -383,6 +383,11 @@ func (ino *inode) keep(on bool) {
 func (ino *inode) snapshot() (c content, release func()) {
 	ino.mu.Lock()
 	defer ino.mu.Unlock()
+	return ino.pin()
+}
+
+// pin is snapshot; it requires mu.
+func (ino *inode) pin() (c content, release func()) {
 	c = content{blob: ino.blob, layers: slices.Clone(ino.layers), size: ino.size}
 	c.blob.ref()
 	for _, l := range c.layers {

@@ -322,9 +322,9 @@ func (s *selector) item(n *node) *item {
 		return it
 	}
 	it.ino = n.ino
-	it.content, it.release = n.ino.snapshot()
-	n.ino.mu.RLock()
-	defer n.ino.mu.RUnlock()
+	n.ino.mu.Lock() // for all of it: what is taken is this version
+	defer n.ino.mu.Unlock()
+	it.content, it.release = n.ino.pin()
 	it.ver = n.ino.ver
 	it.now = n.ino.known
 	if len(it.content.layers) == 0 && it.content.blob != nil {
