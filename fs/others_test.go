@@ -255,6 +255,31 @@ func TestOthersChangeWhatIsOpen(t *testing.T) {
 	}
 }
 
+// A folder that was removed here, and in which others have changed a file, is there again with that file, though
+// the kernel has been told that there is none.
+func TestOthersWorkInRemovedFolder(t *testing.T) {
+	s := hubtest.New(t)
+	create(t, s, "model", "alice/m", map[string]string{"d/e/f": "old"})
+	m := mountWritable(t, s, "alice/m")
+	if err := os.Rename(m.path("d"), m.path("moved")); err != nil {
+		t.Fatal(err)
+	}
+	oid := commit(t, s, "model", "alice/m", "main", map[string]string{"d/e/f": "theirs"})
+	m.refresh()
+	m.wait("", oid)
+	_, err := os.Lstat(m.path("d"))
+	wantErrno(t, "before it is decided", err, syscall.ENOENT)
+	m.commitAll()
+	wantHub(t, s, "alice/m", "main", "d/e/f", "theirs")
+	wantHub(t, s, "alice/m", "main", "moved/e/f", "old")
+	eventually(t, "the folder is shown", func() bool {
+		b, err := os.ReadFile(m.path("d/e/f"))
+		return err == nil && string(b) == "theirs"
+	})
+	wantNames(t, m.path("d"), "e")
+	wantNames(t, m.path(), ".gitattributes", "d", "moved")
+}
+
 func TestOnConflict(t *testing.T) {
 	for _, mode := range []writeback.OnConflict{writeback.KeepBoth, writeback.Ours, writeback.Theirs, writeback.Fail} {
 		t.Run(string(mode), func(t *testing.T) {

@@ -34,6 +34,11 @@ type hubModel struct {
 	held  map[string]*File // open for editing, by the path at which they were opened
 }
 
+func newHubModel(t *rapid.T, r *commitRig) *hubModel {
+	return &hubModel{T: t, r: r, saved: make(map[string]bool), their: make(map[string]bool), held: make(map[string]*File),
+		lost: map[localhub.Fault]float64{localhub.FaultLanded500: 0.3, localhub.FaultLostAnswer: 0.3}}
+}
+
 func (m *hubModel) content(path string) string {
 	m.n++
 	return fmt.Sprintf("%d of %s, long enough to be edited at many places", m.n, path)
@@ -268,6 +273,21 @@ func (m *hubModel) compare(partly bool) {
 	}
 }
 
+// work is what is done in a mount, and by others.
+func (m *hubModel) work() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"write":   func(*rapid.T) { m.write() },
+		"write2":  func(*rapid.T) { m.write() },
+		"unlink":  func(*rapid.T) { m.unlink() },
+		"rename":  func(*rapid.T) { m.rename() },
+		"renameF": func(*rapid.T) { m.renameFolder() },
+		"others":  func(*rapid.T) { m.others() },
+		"edit":    func(*rapid.T) { m.edit() },
+		"edit2":   func(*rapid.T) { m.edit() },
+		"compact": func(*rapid.T) { m.ok("compact", m.r.compact()) },
+	}
+}
+
 func TestModelWithHub(t *testing.T) {
 	r := newCommitRig(t, map[string]string{"a": "0"}, nil)
 	round := 0
@@ -276,24 +296,86 @@ func TestModelWithHub(t *testing.T) {
 		r.repo = hub.Repo{Type: hub.Model, ID: fmt.Sprintf("alice/model-%d", round)}
 		must(t, r.server.Hub.CreateRepo("model", r.repo.ID, localhub.RepoOptions{}))
 		r.server.Hub.SetNetwork(localhub.Network{})
-		m := &hubModel{T: rt, r: r, saved: make(map[string]bool), their: make(map[string]bool), held: make(map[string]*File),
-			lost: map[localhub.Fault]float64{localhub.FaultLanded500: 0.3, localhub.FaultLostAnswer: 0.3}}
+		m := newHubModel(rt, r)
 		m.remount()
-		rt.Repeat(map[string]func(*rapid.T){
-			"write":   func(*rapid.T) { m.write() },
-			"write2":  func(*rapid.T) { m.write() },
-			"unlink":  func(*rapid.T) { m.unlink() },
-			"rename":  func(*rapid.T) { m.rename() },
-			"renameF": func(*rapid.T) { m.renameFolder() },
-			"others":  func(*rapid.T) { m.others() },
-			"poll":    func(*rapid.T) { m.poll() },
-			"remount": func(*rapid.T) { m.remount() },
-			"flush":   func(*rapid.T) { m.flush(rapid.Bool().Draw(m.T, "while files are open")) },
-			"edit":    func(*rapid.T) { m.edit() },
-			"edit2":   func(*rapid.T) { m.edit() },
-			"crash":   func(*rapid.T) { m.crash() },
-			"compact": func(*rapid.T) { m.ok("compact", m.r.compact()) },
-		})
+		actions := m.work()
+		actions["poll"] = func(*rapid.T) { m.poll() }
+		actions["remount"] = func(*rapid.T) { m.remount() }
+		actions["flush"] = func(*rapid.T) { m.flush(rapid.Bool().Draw(m.T, "while files are open")) }
+		actions["crash"] = func(*rapid.T) { m.crash() }
+		rt.Repeat(actions)
+		m.flush(false)
+	})
+}
+
+// excuse forgets contents of ours that were on the Hub, and that others have removed from there.
+func (m *hubModel) excuse() {
+	var commits []hub.Commit
+	for c, err := range m.r.client.Commits(context.Background(), m.r.repo, "main", nil) {
+		m.ok("history", err)
+		commits = append(commits, c)
+	}
+	var before map[string]bool
+	for _, c := range slices.Backward(commits) {
+		now := make(map[string]bool)
+		for e, err := range m.r.client.Tree(context.Background(), m.r.repo, c.ID, "", &hub.TreeOptions{Recursive: true}) {
+			m.ok("tree", err)
+			now[e.OID] = true
+			if e.LFS != nil {
+				now[e.LFS.SHA256] = true
+			}
+		}
+		for content := range m.saved {
+			oid, sum := gitOID(content).String(), sha256.Sum256([]byte(content))
+			for _, hash := range []string{oid, hex.EncodeToString(sum[:])} {
+				if c.Title == "by others" && before[hash] && !now[hash] {
+					delete(m.saved, content)
+				}
+			}
+		}
+		before = now
+	}
+}
+
+// TestModelWhileCommitted does the same work while commits are made all the time.
+func TestModelWhileCommitted(t *testing.T) {
+	r := newCommitRig(t, map[string]string{"a": "0"}, nil)
+	round := 0
+	checks(t, hubModelChecks, func(rt *rapid.T) {
+		round++
+		r.repo = hub.Repo{Type: hub.Model, ID: fmt.Sprintf("alice/busy-%d", round)}
+		must(t, r.server.Hub.CreateRepo("model", r.repo.ID, localhub.RepoOptions{}))
+		m := newHubModel(rt, r)
+		m.remount()
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func(b *Branch) {
+			defer close(ended)
+			for ctx.Err() == nil {
+				if res, err := b.Flush(ctx, ""); ctx.Err() == nil && (err != nil || len(res.Failed) > 0) {
+					t.Errorf("flush: %+v, %v", res, err)
+					return
+				}
+			}
+		}(r.Branch)
+		actions := m.work()
+		actions["network"] = func(*rapid.T) {
+			var network localhub.Network
+			if rapid.Bool().Draw(m.T, "bad") {
+				network = localhub.Network{Seed: int64(m.n), Faults: m.lost}
+			}
+			r.server.Hub.SetNetwork(network)
+		}
+		rt.Repeat(actions)
+		cancel()
+		<-ended
+		m.r.server.Hub.SetNetwork(localhub.Network{})
+		clear(m.their) // it may have been shown between two looks
+		res, err := r.Flush(context.Background(), "")
+		if err != nil || len(res.Failed) > 0 {
+			rt.Fatalf("flush: %+v, %v", res, err)
+		}
+		m.excuse()
 		m.flush(false)
 	})
 }

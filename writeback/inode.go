@@ -237,10 +237,13 @@ func (ino *inode) flush() error {
 	if !ino.dirty && !ino.torn {
 		return nil
 	}
-	dirty, torn := ino.dirty, ino.torn
+	dirty, torn, known := ino.dirty, ino.torn, ino.known
 	ino.dirty, ino.torn = false, false
+	if torn {
+		ino.known = nil // what was hashed isn't what the crash has left
+	}
 	if err := ino.log(); err != nil {
-		ino.dirty, ino.torn = dirty, torn
+		ino.dirty, ino.torn, ino.known = dirty, torn, known
 		return err
 	}
 	return nil

@@ -42,3 +42,39 @@ func TestTakenAtOneInstant(t *testing.T) {
 	<-stopped
 	must(t, f.Release())
 }
+
+// TestSyncedAgainWhileCommitted syncs and closes a file twice, the second time while a commit of the first is under
+// way: another commit is due.
+func TestSyncedAgainWhileCommitted(t *testing.T) {
+	r := newCommitRig(t, nil, func(o *Options) { o.NoFsyncCommit = true }) // nobody else commits
+	save := func(content string) {
+		r.write(t, "f", content)
+		ino := r.root.find("f").ino
+		ino.mu.Lock()
+		ino.wanted = true
+		ino.mu.Unlock()
+	}
+	wanted := func() int {
+		clear(r.pushed) // as another push does
+		x := r.takeNow(selection{wanted: true}, 0)
+		defer r.putBack(x)
+		return len(x.items)
+	}
+	save("first")
+	x, err := r.take(t.Context(), selection{wanted: true}, 0)
+	must(t, err)
+	save("second")
+	_, _, err = r.commit(t.Context(), x)
+	must(t, err)
+	r.putBack(x)
+	r.wantHub(map[string]string{"f": "first"})
+	if n := wanted(); n != 1 {
+		t.Errorf("%d files are wanted by a commit", n)
+	}
+	r.flush("")
+	r.wantHub(map[string]string{"f": "second"})
+	r.write(t, "f", "third, without an fsync")
+	if n := wanted(); n != 0 {
+		t.Errorf("%d files are wanted though nothing was synced", n)
+	}
+}

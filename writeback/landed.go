@@ -207,10 +207,7 @@ func (c *change) landed(it sentItem, shown bool) {
 		c.lock(ino)
 		ino.origin = it.Path
 		c.puts = append(c.puts, ino.record()...)
-		c.do(func() {
-			ino.recorded()
-			ino.wanted = ino.wanted && ino.dirty
-		})
+		c.do(ino.recorded)
 	}
 	n := c.b.root.find(it.Path)
 	if n == nil || n.kind == kindNone || shown && n.theirs == nil {

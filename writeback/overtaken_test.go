@@ -3,7 +3,9 @@ package writeback
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path"
 	"testing"
 	"time"
 
@@ -26,6 +28,7 @@ func TestOthersChangeWhatIsOpen(t *testing.T) {
 		f := r.openFile(t, "f", os.O_RDWR)
 		r.others(addOp("f", "by others"))
 		r.moved()
+		wantView(t, r.rig, withAttributes(view(map[string]string{"f": "first"})))
 		if flag != 0 {
 			must(t, f.Truncate(0))
 		}
@@ -145,5 +148,78 @@ func TestOthersChangeWhatIsRenamed(t *testing.T) {
 		r.wantHub(want)
 		r.wantClean()
 		wantView(t, r.rig, withAttributes(view(want)))
+	}
+}
+
+// TestOthersWorkInRemovedFolder removes or renames a folder in which others change or add a file: that is there, and
+// nothing else of the folder.
+func TestOthersWorkInRemovedFolder(t *testing.T) {
+	for i := range 8 {
+		renamed, polled, theirs := i&1 == 0, i&2 == 0, "d/e/f"
+		if i&4 == 0 {
+			theirs = "d/e/new"
+		}
+		t.Run(fmt.Sprintf("%s renamed %v polled %v", path.Base(theirs), renamed, polled), func(t *testing.T) {
+			r := newCommitRig(t, map[string]string{"d/e/f": "first", "d/e/g": "g", "d/h": "h"}, nil)
+			want := map[string]string{theirs: "by others"}
+			if renamed {
+				must(t, r.Rename(t.Context(), "d", "moved", false))
+				want["moved/e/f"], want["moved/e/g"], want["moved/h"] = "first", "g", "h"
+			} else {
+				for _, path := range []string{"d/e/f", "d/e/g", "d/h"} {
+					must(t, r.Unlink(t.Context(), path))
+				}
+				must(t, r.Rmdir(t.Context(), "d/e"))
+				must(t, r.Rmdir(t.Context(), "d"))
+			}
+			r.others(addOp(theirs, "by others"))
+			if polled {
+				r.moved()
+			}
+			r.flush("")
+			r.wantHub(want)
+			r.wantClean()
+			wantView(t, r.rig, withAttributes(view(want)))
+		})
+	}
+}
+
+// TestOthersMakeWhatIsMoved renames a folder with a new file in it that others have made, too.
+func TestOthersMakeWhatIsMoved(t *testing.T) {
+	r := newCommitRig(t, map[string]string{"d/e/f": "first"}, nil)
+	r.write(t, "d/e/new", "ours")
+	r.others(addOp("d/e/new", "by others"))
+	r.moved()
+	must(t, r.Rename(t.Context(), "d", "moved", false))
+	r.flush("")
+	want := map[string]string{"d/e/new": "by others", "moved/e/f": "first", "moved/e/new": "ours"}
+	r.wantHub(want)
+	r.wantClean()
+	wantView(t, r.rig, withAttributes(view(want)))
+}
+
+// TestOthersWorkInReplacedFolder puts a file in the place of a folder in which others are at work: the folder stays,
+// with what is theirs, and the file takes a second name.
+func TestOthersWorkInReplacedFolder(t *testing.T) {
+	for what, theirs := range map[string]string{"edit": "d/x", "add": "d/new", "add below": "d/e/new"} {
+		for _, polled := range []bool{false, true} {
+			r := newCommitRig(t, map[string]string{"d/x": "x", "d/e/y": "y"}, nil)
+			must(t, r.Unlink(t.Context(), "d/x"))
+			must(t, r.Unlink(t.Context(), "d/e/y"))
+			must(t, r.Rmdir(t.Context(), "d/e"))
+			must(t, r.Rmdir(t.Context(), "d"))
+			r.write(t, "d", "a file")
+			r.others(addOp(theirs, "by others"))
+			if polled {
+				r.moved()
+			}
+			if res := r.flush(""); len(res.Failed) > 0 {
+				t.Errorf("%s: %+v", what, res)
+			}
+			want := map[string]string{theirs: "by others", conflictOf(t, "d", "a file"): "a file"}
+			r.wantHub(want)
+			r.wantClean()
+			wantView(t, r.rig, withAttributes(view(want)))
+		}
 	}
 }

@@ -113,7 +113,8 @@ func (b *Branch) rename(c *change, from, to string, noReplace bool, found bases,
 	}
 	m := &mover{change: c, found: found, folders: folders}
 	if e.Dir {
-		return m.folder(from, to)
+		_, err := m.folder(from, to)
+		return err
 	}
 	return m.file(from, to)
 }
@@ -181,8 +182,9 @@ func (m *mover) adopt(path string, ino *inode, base *blobcache.Entry) {
 	})
 }
 
-// folder moves a folder and all that is visible in it.
-func (m *mover) folder(from, to string) error {
+// folder moves a folder and all that is visible in it. It says whether something stays: what others have made
+// under the name of a new file of ours, which nobody here has seen yet.
+func (m *mover) folder(from, to string) (stays bool, err error) {
 	b := m.b
 	l := m.folders[from]
 	if l == nil {
@@ -197,17 +199,23 @@ func (m *mover) folder(from, to string) error {
 		if e.Base != nil {
 			m.found[src] = e.Base
 		}
-		var err error
+		below := false
 		if e.Dir {
-			err = m.folder(src, dst)
+			below, err = m.folder(src, dst)
 		} else {
+			n := b.root.find(src)
+			below = n != nil && n.was == nil && n.theirs != nil && n.theirs.now != nil
 			err = m.file(src, dst)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
+		stays = stays || below
 	}
 	m.was(from) // notes what the Hub has there
 	m.removeFolder(from, m.found)
-	return nil
+	if stays {
+		m.set(from, state{}, nil)
+	}
+	return stays, nil
 }

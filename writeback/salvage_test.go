@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -98,5 +99,38 @@ func TestFsyncWhileMerged(t *testing.T) {
 	must(t, f.Flush())
 	if !merged || len(f.ino.layers) > 2 {
 		t.Errorf("merged %v, %d layers", merged, len(f.ino.layers))
+	}
+}
+
+// TestTornAfterItWasHashed has a power cut tear a file whose hash is known: what is saved of it is hashed anew.
+func TestTornAfterItWasHashed(t *testing.T) {
+	r := newRig(t, nil)
+	r.write(t, "f.log", "whole\n")
+	ino := r.root.find("f.log").ino
+	r.Branch.mu.Lock()
+	c := &change{b: r.Branch}
+	c.know(ino, ino.ver, &Was{Hash: strings.Repeat("a", 40), Size: 6})
+	must(t, c.commit())
+	r.Branch.mu.Unlock()
+	must(t, r.syncData()) // its name, and not what is in it
+	must(t, r.journal.sync())
+	r.abandon()
+	r.disk = r.disk.powerCut(nil)
+	r.boot = "boot 2"
+	r.open(t)
+	if !slices.Equal(r.Recovered().Torn, []string{"f.log"}) {
+		t.Fatalf("recovered %+v", r.Recovered())
+	}
+	x := r.takeNow(selection{explicit: true}, 0)
+	for _, it := range x.items {
+		if it.now != nil {
+			t.Errorf("a torn log is taken for %+v", it.now)
+		}
+	}
+	r.putBack(x)
+	f := r.openFile(t, "f.log", os.O_RDWR)
+	must(t, f.Release())
+	if known := r.root.find("f.log").ino.known; known != nil {
+		t.Errorf("a torn file that was saved counts as %+v", known)
 	}
 }

@@ -101,7 +101,8 @@ func (b *Branch) foldersWithChanges(known map[string]*blobcache.Listing) []strin
 	defer b.mu.RUnlock()
 	var dirs []string
 	b.root.all(func(path string, n *node) {
-		if len(n.children) > 0 || n.kind == kindGone && !n.was.file() {
+		replaced := n.was != nil && n.was.Dir && n.kind == kindFile
+		if len(n.children) > 0 || replaced || n.kind == kindGone && !n.was.file() {
 			if _, ok := known[path]; !ok {
 				dirs = append(dirs, path)
 			}
@@ -207,9 +208,9 @@ func (r *reconciler) file(path string, n *node, e *blobcache.Entry) bool {
 		// The Hub has it; or had it, and others have changed it since.
 		r.settle(path, n, known, now)
 		return false
-	case n.was.same(now):
+	case n.was.same(now) && (now == nil || !now.Dir || r.allGone(path, n)):
 		r.do(func() { n.theirs = nil })
-	default:
+	default: // also if others have put something into the folder that it is in the place of
 		r.do(func() { n.theirs = &conflict{now} })
 	}
 	return true
@@ -269,7 +270,7 @@ func (r *reconciler) gone(path string, n *node, e *blobcache.Entry) {
 	}
 }
 
-// allGone says whether everything that the Hub has in a folder was deleted here.
+// allGone says whether everything that the Hub has in a folder was deleted here, at any depth.
 func (r *reconciler) allGone(path string, n *node) bool {
 	l, ok := r.lists[path]
 	if !ok {
@@ -277,7 +278,8 @@ func (r *reconciler) allGone(path string, n *node) bool {
 		return true
 	}
 	for _, e := range l.Entries {
-		if child := n.children[e.Name]; child == nil || child.kind == kindNone {
+		child := n.children[e.Name]
+		if child == nil || child.kind == kindNone || e.Dir && child.kind == kindGone && !r.allGone(join(path, e.Name), child) {
 			return false
 		}
 	}

@@ -57,10 +57,13 @@ func (b *Branch) solveConflicts(ctx context.Context, sel selection) error {
 			}
 		}
 	}
-	if len(changed) > 0 && b.opts.Changed != nil {
+	if len(changed) == 0 {
+		return failed
+	}
+	if b.opts.Changed != nil {
 		b.opts.Changed(changed)
 	}
-	return failed
+	return b.solveConflicts(ctx, sel) // one that is solved can show another
 }
 
 // settleClash decides one.
@@ -175,6 +178,9 @@ func (b *Branch) solve(ctx context.Context, k *clash, v verdict) (done bool, err
 			c.drop(n.ino)
 		}
 		c.set(k.path, state{}, nil)
+		if now != nil {
+			c.restoreFolders(k.path)
+		}
 	case moveOurs:
 		c.set(k.path, state{}, nil)
 		c.set(k.second, state{kind: kindFile, since: n.since}, n.ino)
@@ -187,6 +193,22 @@ func (b *Branch) solve(ctx context.Context, k *clash, v verdict) (done bool, err
 		c.set(k.second, state{kind: kindFile}, ino)
 	}
 	return true, c.commit()
+}
+
+// restoreFolders takes back that the folders of a path were removed, as the Hub has something in them that is
+// shown again; what else was removed in them stays so. A file in the place of one is a conflict, too. Branch.mu
+// is held.
+func (c *change) restoreFolders(path string) {
+	for dir, _ := split(path); dir != ""; dir, _ = split(dir) {
+		n := c.b.root.find(dir)
+		switch {
+		case n == nil || n.was.file():
+		case n.kind == kindGone:
+			c.set(dir, state{}, nil)
+		case n.kind == kindFile && n.was != nil:
+			c.do(func() { n.theirs = &conflict{n.was} })
+		}
+	}
 }
 
 // sha256Of hashes content, in hex.

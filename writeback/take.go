@@ -54,6 +54,9 @@ func (it *item) done() {
 	if it.move == nil {
 		it.ino.doneVer = it.ver
 	}
+	if it.ino.ver == it.ver && !it.ino.dirty {
+		it.ino.wanted = false
+	}
 }
 
 // A batch is what goes into one commit.
@@ -326,7 +329,9 @@ func (s *selector) item(n *node) *item {
 	defer n.ino.mu.Unlock()
 	it.content, it.release = n.ino.pin()
 	it.ver = n.ino.ver
-	it.now = n.ino.known
+	if !n.ino.torn { // what was hashed isn't what a crash has left
+		it.now = n.ino.known
+	}
 	if len(it.content.layers) == 0 && it.content.blob != nil {
 		it.move = &it.content.blob.source
 		return it

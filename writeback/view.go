@@ -154,7 +154,9 @@ func (b *Branch) merged(path string, base *blobcache.Entry) (Entry, error) {
 // be nil. It requires mu.
 func (b *Branch) entry(name, path string, n *node, base *blobcache.Entry) Entry {
 	e := Entry{Name: name}
-	if n == nil || n.kind == kindNone {
+	// Where a writer stays on what others have replaced, so does the name.
+	overtaken := n != nil && n.ino != nil && n.ino.overtaken != nil && (base == nil || !base.Dir)
+	if n == nil || n.kind == kindNone && !overtaken {
 		e.Base, e.Dir, e.Size, e.State = base, base.Dir, base.Size, Clean
 		if base.MTime != 0 {
 			e.MTime = time.Unix(base.MTime, 0)
