@@ -8,7 +8,6 @@ import (
 
 	"github.com/hubfs/hubfs/control"
 	"github.com/hubfs/hubfs/fs"
-	"github.com/hubfs/hubfs/hub"
 )
 
 func downloadCommand() *cli.Command {
@@ -19,9 +18,7 @@ func downloadCommand() *cli.Command {
 		Description: "Prints the path of the file, if one was named, else of the folder that has the files. Without\n" +
 			"--local-dir that is in the cache that all programs share. What is there already isn't fetched again,\n" +
 			"and what was interrupted goes on. Patterns match whole paths, and * also matches /.",
-		Flags: append(hubFlags(),
-			&cli.StringFlag{Name: "repo-type", Usage: "`TYPE` of the repository: model, dataset or space, if REPO doesn't say it"},
-			&cli.StringFlag{Name: "revision", Usage: "`REVISION`: branch, tag, refs/pr/N or commit"},
+		Flags: append(append(hubFlags(), targetFlags()...),
 			&cli.StringSliceFlag{Name: "include", Usage: "only files that match `PATTERN`"},
 			&cli.StringSliceFlag{Name: "exclude", Usage: "no files that match `PATTERN`"},
 			&cli.StringFlag{Name: "local-dir", Usage: "put the files into `DIR`, under their own names"},
@@ -37,9 +34,9 @@ func runDownload(c *cli.Context) error {
 	if err := needArgs(c, 1, 1<<20); err != nil {
 		return err
 	}
-	source, err := fs.ParseSource(c.Args().First())
+	source, err := target(c, c.Args().First())
 	if err != nil {
-		return usagef("%s: %v", c.Command.HelpName, err)
+		return err
 	}
 	method, params, err := downloadCall(c, source)
 	if err != nil {
@@ -81,26 +78,14 @@ func runDownload(c *cli.Context) error {
 func downloadCall(c *cli.Context, source fs.Source) (method string, params map[string]any, err error) {
 	files := c.Args().Tail()
 	patterns := len(c.StringSlice("include"))+len(c.StringSlice("exclude")) > 0
-	revision, repoType := source.Revision, source.Repo.Type
-	switch t := hub.RepoType(c.String("repo-type")); {
-	case c.IsSet("revision") && revision != "":
-		return "", nil, usagef("%s: the revision is given twice", c.Command.HelpName)
-	case c.IsSet("repo-type") && t != hub.Model && t != hub.Dataset && t != hub.Space:
-		return "", nil, usagef("--repo-type: must be model, dataset or space, not %q", t)
-	case c.IsSet("repo-type") && repoType != hub.Model && t != repoType:
-		return "", nil, usagef("%s: %s is no %s", c.Command.HelpName, source.Repo, t)
+	switch {
 	case len(files) > 0 && patterns:
 		return "", nil, usagef("%s: --include and --exclude are for all files; here some are named", c.Command.HelpName)
 	case source.Sub != "":
 		return "", nil, usagef("%s: %s: name files as further arguments, or give --include '%s/*'", c.Command.HelpName, c.Args().First(), source.Sub)
-	case c.IsSet("repo-type"):
-		repoType = t
 	}
-	if c.IsSet("revision") {
-		revision = c.String("revision")
-	}
-	params = map[string]any{"repo_id": source.Repo.ID, "repo_type": repoType, "force_download": c.Bool("force")}
-	for name, value := range map[string]string{"revision": revision, "local_dir": c.String("local-dir")} {
+	params = map[string]any{"repo_id": source.Repo.ID, "repo_type": source.Repo.Type, "force_download": c.Bool("force")}
+	for name, value := range map[string]string{"revision": source.Revision, "local_dir": c.String("local-dir")} {
 		if value != "" {
 			params[name] = value
 		}

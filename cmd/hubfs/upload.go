@@ -20,25 +20,28 @@ func uploadCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "upload",
 		Usage:     "add a file or a folder to a repository",
-		ArgsUsage: "REPO[@REVISION] PATH [PATH_IN_REPO]",
-		Description: "Makes one commit, or as few as the Hub's limits allow, and prints its address. A repository that\n" +
-			"doesn't exist is created. What the repository has already is left out; where nothing is left,\n" +
-			"no commit is made. A file goes to the root under its own name, a folder's files go to the root,\n" +
-			"unless PATH_IN_REPO says otherwise. Patterns match whole paths, and * also matches /.",
-		Flags: append(hubFlags(),
-			&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "first line of the commit's message"},
-			&cli.StringFlag{Name: "description", Usage: "the rest of the message"},
+		ArgsUsage: "REPO[@REVISION] [PATH [PATH_IN_REPO]]",
+		Description: "Makes one commit, or as few as the Hub's limits allow, and prints its address. A repository or branch\n" +
+			"that doesn't exist is created, a Space for Gradio. What the repository has already is left out; where\n" +
+			"nothing is left, no commit is made. A file goes to the root under its own name, a folder's files go to\n" +
+			"the root, unless PATH_IN_REPO says otherwise. Without PATH it is the file or folder that has the name of\n" +
+			"the repository. Patterns match whole paths, and * also matches /.\n\n" +
+			"These are the arguments of huggingface-cli upload, but for its --every: that is hubfs sync.",
+		Flags: append(append(hubFlags(), targetFlags()...),
+			&cli.StringFlag{Name: "message", Aliases: []string{"m", "commit-message"}, Usage: "first line of the commit's message"},
+			&cli.StringFlag{Name: "description", Aliases: []string{"commit-description"}, Usage: "the rest of the message"},
 			&cli.BoolFlag{Name: "create-pr", Usage: "make a pull request; read access is enough"},
 			&cli.StringFlag{Name: "parent-commit", Usage: "fail if the branch isn't at `COMMIT`"},
 			&cli.StringSliceFlag{Name: "include", Usage: "of a folder, only files that match `PATTERN`"},
 			&cli.StringSliceFlag{Name: "exclude", Usage: "of a folder, no files that match `PATTERN`"},
 			&cli.StringSliceFlag{Name: "delete", Usage: "remove files from the repository that match `PATTERN`, in the same commit"},
 			&cli.BoolFlag{Name: "private", Usage: "if the repository has to be created, make it private"},
+			&cli.BoolFlag{Name: "quiet", Usage: "print nothing but the address"},
 			&cli.IntFlag{Name: "workers", Usage: "`N` transfers at a time", Value: 8},
 			jsonFlag(),
 		),
 		Action: func(c *cli.Context) error {
-			if err := needArgs(c, 2, 3); err != nil {
+			if err := needArgs(c, 1, 3); err != nil {
 				return err
 			}
 			up, err := newUpload(c)
@@ -66,11 +69,17 @@ type upload struct {
 }
 
 func newUpload(c *cli.Context) (*upload, error) {
-	target, err := fs.ParseSource(c.Args().Get(0))
+	to, err := target(c, c.Args().Get(0))
 	if err != nil {
-		return nil, usagef("%s: %v", c.Command.HelpName, err)
+		return nil, err
 	}
-	up := &upload{target: target, local: c.Args().Get(1), private: c.Bool("private")}
+	up := &upload{target: to, local: c.Args().Get(1), private: c.Bool("private")}
+	if c.NArg() == 1 {
+		up.local = path.Base(to.Repo.ID)
+		if _, err := os.Stat(up.local); err != nil {
+			return nil, usagef("%s: there is no file or folder %s here; name what is to be uploaded", c.Command.HelpName, up.local)
+		}
+	}
 	info, err := os.Stat(up.local)
 	if err != nil {
 		return nil, err
@@ -94,7 +103,7 @@ func newUpload(c *cli.Context) (*upload, error) {
 		CommitOptions: hub.CommitOptions{
 			Summary: c.String("message"), Description: c.String("description"),
 			ParentCommit: c.String("parent-commit"), CreatePR: c.Bool("create-pr"),
-			UploadOptions: hub.UploadOptions{Workers: c.Int("workers"), Progress: showProgress(progress(c.App.ErrWriter, !cfg.DisableProgress))},
+			UploadOptions: hub.UploadOptions{Workers: c.Int("workers"), Progress: showProgress(progress(c.App.ErrWriter, !cfg.DisableProgress && !c.Bool("quiet")))},
 		},
 	}
 	if c.IsSet("include") {
@@ -116,20 +125,34 @@ func (u *upload) pathInRepo(given string) (string, error) {
 	return path.Join(to, filepath.Base(abs)), nil
 }
 
-// run uploads, and creates the repository if there is none.
+// run uploads, and creates the repository and the branch if there are none.
 func (u *upload) run(ctx context.Context) (*hub.CommitInfo, error) {
 	info, err := u.commit(ctx)
-	if !errors.Is(err, hub.ErrRepoNotFound) || u.options.CreatePR || u.target.Revision != "" {
-		return info, err
+	if errors.Is(err, hub.ErrRepoNotFound) {
+		if createErr := u.createRepo(ctx); createErr != nil {
+			return nil, fmt.Errorf("%w; it can't be created either: %w", err, createErr)
+		}
+		info, err = u.commit(ctx)
 	}
+	if errors.Is(err, hub.ErrRevisionNotFound) && u.target.Revision != "" && !u.options.CreatePR {
+		if createErr := u.client.CreateBranch(ctx, u.target.Repo, u.target.Revision, &hub.CreateBranchOptions{ExistOK: true}); createErr != nil {
+			return nil, fmt.Errorf("%w; it can't be created either: %w", err, createErr)
+		}
+		info, err = u.commit(ctx)
+	}
+	return info, err
+}
+
+func (u *upload) createRepo(ctx context.Context) error {
 	opts := &hub.CreateRepoOptions{ExistOK: true}
 	if u.private {
 		opts.Private = &u.private
 	}
-	if _, createErr := u.client.CreateRepo(ctx, u.target.Repo, opts); createErr != nil {
-		return nil, fmt.Errorf("%w; it can't be created either: %w", err, createErr)
+	if u.target.Repo.Type == hub.Space {
+		opts.SDK = "gradio"
 	}
-	return u.commit(ctx)
+	_, err := u.client.CreateRepo(ctx, u.target.Repo, opts)
+	return err
 }
 
 func (u *upload) commit(ctx context.Context) (*hub.CommitInfo, error) {

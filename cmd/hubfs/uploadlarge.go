@@ -22,7 +22,7 @@ func uploadLargeCommand() *cli.Command {
 			"there is none. Whatever happens on the way, the same command again goes on where it was: what is done\n" +
 			"is kept in FOLDER/.cache/huggingface, in the form of huggingface-cli, which may go on as well.\n" +
 			"Where the Hub or the network fails it waits and tries again. How far it is, it tells on stderr.",
-		Flags: append(hubFlags(),
+		Flags: append(append(hubFlags(), targetFlags()...),
 			&cli.StringSliceFlag{Name: "include", Usage: "only files that match `PATTERN`"},
 			&cli.StringSliceFlag{Name: "exclude", Usage: "no files that match `PATTERN`"},
 			&cli.BoolFlag{Name: "private", Usage: "if the repository has to be created, make it private"},
@@ -39,12 +39,12 @@ func runUploadLarge(c *cli.Context) error {
 	if err := needArgs(c, 2, 2); err != nil {
 		return err
 	}
-	target, err := fs.ParseSource(c.Args().Get(0))
+	to, err := target(c, c.Args().Get(0))
 	if err != nil {
-		return usagef("%s: %v", c.Command.HelpName, err)
+		return err
 	}
-	if target.Sub != "" {
-		return usagef("%s: the files go to the root of the repository; %q can't be chosen", c.Command.HelpName, target.Sub)
+	if to.Sub != "" {
+		return usagef("%s: the files go to the root of the repository; %q can't be chosen", c.Command.HelpName, to.Sub)
 	}
 	cfg, err := loadConfig(c)
 	if err != nil {
@@ -65,9 +65,9 @@ func runUploadLarge(c *cli.Context) error {
 	if !c.Bool("no-report") {
 		reportLarge(c, opts, cfg.DisableProgress || c.Bool("no-bars"))
 	}
-	report, err := client.UploadLargeFolder(c.Context, target.Repo, target.Revision, c.Args().Get(1), opts)
+	report, err := client.UploadLargeFolder(c.Context, to.Repo, to.Revision, c.Args().Get(1), opts)
 	if report != nil {
-		err = cmp.Or(printLarge(c, client, target, report), err)
+		err = cmp.Or(printLarge(c, client, to, report), err)
 	}
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintln(c.App.ErrWriter, "hubfs: the same command goes on from here")
@@ -103,8 +103,8 @@ func largeLine(r hub.LargeUploadReport) string {
 }
 
 // printLarge prints the address of the repository, or what came of the upload as JSON.
-func printLarge(c *cli.Context, client *hub.Client, target fs.Source, r *hub.LargeUploadReport) error {
-	url := client.Endpoint() + "/" + target.Repo.String()
+func printLarge(c *cli.Context, client *hub.Client, to fs.Source, r *hub.LargeUploadReport) error {
+	url := client.Endpoint() + "/" + to.Repo.String()
 	if c.Bool("json") {
 		return printJSON(c.App.Writer, map[string]any{
 			"url": url, "files": r.Files, "size": r.Size, "ignored": r.Ignored, "committed": r.Committed, "failed": r.Failed, "seconds": r.Elapsed.Seconds(),
