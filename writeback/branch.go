@@ -146,6 +146,7 @@ type Branch struct {
 	kicked   chan struct{}
 	// largeClosed has a word for the committer when a large file was closed.
 	largeClosed chan struct{}
+	summing     chan *inode   // large files that have grown, for sumUp
 	ahead       *ahead        // the committer's own; nil: none
 	finished    chan struct{} // closed when the committer has ended
 }
@@ -234,7 +235,7 @@ func openDisk(ctx context.Context, d disk, boot string, x *index, key Key, opts 
 		disk: d, index: x, attrs: &attrStore{index: x, recent: make(map[string]*attr)},
 		tree: opts.Tree, left: make(map[string]time.Time), root: &node{}, inodes: make(map[uint64]*inode),
 		values: make(map[string]json.RawMessage), committing: make(map[*node]bool), refused: make(map[*node]uint64), pushed: make(map[*node]bool), inFlight: make(map[string]bool), uploads: make(map[string]upload),
-		requests: make(chan *request), showing: make(chan struct{}, 1), kicked: make(chan struct{}, 1), largeClosed: make(chan struct{}, 1), finished: make(chan struct{}),
+		requests: make(chan *request), showing: make(chan struct{}, 1), kicked: make(chan struct{}, 1), largeClosed: make(chan struct{}, 1), summing: make(chan *inode, 4), finished: make(chan struct{}),
 	}
 	b.sweeper.stacks, b.sweeper.wake = make(map[*inode]bool), make(chan struct{}, 1)
 	b.journal = &journal{disk: d, boot: boot, snapshot: b.snapshot}
@@ -250,6 +251,7 @@ func openDisk(ctx context.Context, d disk, boot string, x *index, key Key, opts 
 	}
 	ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	b.group.Go(func() error { b.sweep(ctx); return nil })
+	b.group.Go(func() error { b.sumUp(ctx); return nil })
 	if opts.Hub != nil {
 		b.group.Go(func() error { b.run(ctx); return nil })
 	}

@@ -68,6 +68,9 @@ func (b *Branch) upload(ctx context.Context, x *batch) error {
 			unknown = append(unknown, it.add)
 		}
 	}
+	if err := x.sums(ctx); err != nil {
+		return err
+	}
 	if len(adds) > 0 {
 		revision, newPR := b.target()
 		start := b.now()

@@ -105,7 +105,8 @@
 //
 // Between pushes the committer uploads large files that were closed a moment ago, one at
 // a time, so that a commit has less to wait for. Its hash is then Known. A push that takes
-// the file waits for the upload, any other ends it.
+// the file waits for the upload, any other ends it. What is written from start to end is
+// hashed meanwhile, by a goroutine that reads it behind the writer.
 //
 // A committed file stays an inode with Known, its hash, equal to Was, which is how it
 // counts as clean, until settle has shown the Hub's own entry in its place. Programs that

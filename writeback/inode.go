@@ -35,6 +35,7 @@ type inode struct {
 	appends  bool         // was opened with O_APPEND
 	torn     bool         // a crash came before it was closed
 	known    *Was         // what the content is, if it was hashed since it was changed
+	sum      *sum         // of the content, as far as it was written in order; or nil
 	origin   string       // path that it had on the Hub when it was last there; "" if never
 	mode     uint32       // 0: the default
 	mtime    time.Time    // zero: unknown
@@ -179,6 +180,8 @@ func (ino *inode) write(p []byte, off int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	in, end := ino.sum, ino.size
+	ino.sum = nil
 	var n int
 	err = l.with(func(f diskFile) error {
 		var err error
@@ -189,6 +192,9 @@ func (ino *inode) write(p []byte, off int64) (int, error) {
 		l.wrote(off, off+int64(n))
 		ino.size = max(ino.size, off+int64(n))
 	}
+	if err == nil && off == end {
+		ino.grew(in, off)
+	}
 	return n, err
 }
 
@@ -198,6 +204,7 @@ func (ino *inode) truncate(size int64) error {
 	if err != nil {
 		return err
 	}
+	ino.sum = nil
 	if err := l.with(func(f diskFile) error { return f.Truncate("stage truncate", size) }); err != nil {
 		return err
 	}
@@ -221,6 +228,7 @@ func (ino *inode) zero(off, n int64) error {
 	if err != nil {
 		return err
 	}
+	ino.sum = nil
 	if err := l.with(func(f diskFile) error { return f.Punch("stage punch", off, n) }); err != nil {
 		return err
 	}
@@ -319,6 +327,7 @@ func (ino *inode) replace() error {
 		ino.b.discard(l)
 		return err
 	}
+	ino.sum = nil
 	l.keep(ino.kept)
 	if ino.kept {
 		blob.unref()

@@ -329,7 +329,7 @@ func (b *Branch) share(ctx context.Context, ino *inode, c *content, f blobcache.
 	}
 	ino.mu.Lock()
 	// What was written before the snapshot made known nil, and what comes after it goes elsewhere.
-	whole := l.below == 0 && ino.known.same(&Was{Hash: f.Hash, Size: f.Size})
+	whole := l.below == 0 && !ino.torn && ino.known.same(&Was{Hash: f.Hash, Size: f.Size})
 	had := l.shared
 	l.shared = l.shared || whole // before the cache has it
 	ino.mu.Unlock()

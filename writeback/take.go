@@ -40,6 +40,7 @@ type item struct {
 	release func()
 	prefix  bool // content is less than what is staged
 	lines   bool // only whole lines of it are taken
+	sum     *sum // of content, as far as it goes; or nil
 	// inTheWay is a deletion without which others of the batch can't be made.
 	inTheWay bool
 
@@ -332,6 +333,7 @@ func (s *selector) item(n *node) *item {
 	if !n.ino.torn { // what was hashed isn't what a crash has left
 		it.now = n.ino.known
 	}
+	it.sum = n.ino.sum
 	if len(it.content.layers) == 0 && it.content.blob != nil {
 		it.move = &it.content.blob.source
 		return it
