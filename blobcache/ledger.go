@@ -32,8 +32,9 @@ type ledger struct {
 	mu       sync.Mutex // held over one append or the reading of new lines
 	file     *os.File   // nil until opened, or if the disk refuses
 	alive    *os.File   // locked, shared, as long as the ledger is open
-	pos      int64      // read so far
-	lines    int        // read so far
+	in       *bufio.Reader
+	pos      int64 // read so far
+	lines    int   // read so far
 	blobs    map[blobName]*ledgerBlob
 	homes    map[string]string  // by hash: a repository for which hubfs made the blob; a hint
 	refs     map[refName]string // made by hubfs, with their commits
@@ -191,9 +192,14 @@ func (l *ledger) follow() {
 	if l.file == nil {
 		return
 	}
-	in := bufio.NewReaderSize(io.NewSectionReader(l.file, l.pos, 1<<62), 1<<16)
+	news := io.NewSectionReader(l.file, l.pos, 1<<62)
+	if l.in == nil {
+		l.in = bufio.NewReaderSize(news, 1<<16)
+	} else {
+		l.in.Reset(news)
+	}
 	for {
-		b, err := in.ReadBytes('\n')
+		b, err := l.in.ReadBytes('\n')
 		if err != nil {
 			return // the end, or a line that is being written
 		}
