@@ -328,7 +328,8 @@ func (b *Branch) share(ctx context.Context, ino *inode, c *content, f blobcache.
 		return false
 	}
 	ino.mu.Lock()
-	// What was written before the snapshot made known nil, and what comes after it goes elsewhere.
+	// What was written before the snapshot made known nil, and what comes after it goes elsewhere. What a
+	// crash of the machine has left needn't be what was hashed.
 	whole := l.below == 0 && !ino.torn && ino.known.same(&Was{Hash: f.Hash, Size: f.Size})
 	had := l.shared
 	l.shared = l.shared || whole // before the cache has it

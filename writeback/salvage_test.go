@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hubfs/hubfs/blobcache"
 )
 
 // TestUnreadableJournal damages all of a journal, or its end: what it named is kept aside, whatever that was.
@@ -107,11 +109,11 @@ func TestTornAfterItWasHashed(t *testing.T) {
 	r := newRig(t, nil)
 	r.write(t, "f.log", "whole\n")
 	ino := r.root.find("f.log").ino
-	r.Branch.mu.Lock()
+	r.mu.Lock()
 	c := &change{b: r.Branch}
 	c.know(ino, ino.ver, &Was{Hash: strings.Repeat("a", 40), Size: 6})
 	must(t, c.commit())
-	r.Branch.mu.Unlock()
+	r.mu.Unlock()
 	must(t, r.syncData()) // its name, and not what is in it
 	must(t, r.journal.sync())
 	r.abandon()
@@ -132,5 +134,23 @@ func TestTornAfterItWasHashed(t *testing.T) {
 	must(t, f.Release())
 	if known := r.root.find("f.log").ino.known; known != nil {
 		t.Errorf("a torn file that was saved counts as %+v", known)
+	}
+}
+
+// TestTornIsNotShared has a power cut tear a file between its commit and its way to the cache: the cache doesn't
+// take it for what was committed.
+func TestTornIsNotShared(t *testing.T) {
+	r := newCommitRig(t, nil, nil)
+	r.write(t, "f", strings.Repeat("\x00", 7)) // what the disk has of it
+	committed := &Was{Hash: gitOID("content").String(), Size: 7}
+	ino := r.root.find("f").ino
+	ino.mu.Lock()
+	ino.torn, ino.known = true, committed
+	ino.mu.Unlock()
+	c, release := ino.snapshot()
+	defer release()
+	f := blobcache.File{Repo: r.repo, Revision: "main", Commit: r.Tree().Commit(), Path: "f", Hash: committed.Hash, Size: committed.Size}
+	if r.share(t.Context(), ino, &c, f) || r.cache.Cached(f) != 0 {
+		t.Error("the cache has bytes that nobody has checked")
 	}
 }

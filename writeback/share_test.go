@@ -29,7 +29,7 @@ func TestSharedWithCache(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 1<<10)
 	r.write(t, "a.txt", content)
 	f := r.openFile(t, "a.txt", os.O_RDWR) // keeps the staged file
-	defer f.Release()
+	defer f.Release()                      //nolint:errcheck // a test
 	must(t, f.Flush())
 	r.flush("")
 	r.settled()
@@ -60,9 +60,9 @@ func TestSharedWithCache(t *testing.T) {
 		changed = changed[:at] + "changed" + changed[at+7:]
 		must(t, f.Flush())
 		same("after a write")
-		r.Branch.mergeAll() // no layer below is big enough to stay for that reason
-		must(t, r.Branch.journal.sync())
-		r.Branch.mergeAll()
+		r.mergeAll() // no layer below is big enough to stay for that reason
+		must(t, r.journal.sync())
+		r.mergeAll()
 		same("after merging")
 		if got := r.read(t, "a.txt"); got != changed {
 			t.Errorf("the file has %d bytes that differ from what was written", len(got))
