@@ -88,4 +88,14 @@
 // starts from them where the Hub can't be reached, and else asks. Inode numbers
 // are made from names, so they are the same again. The mount point of a dead
 // process answers ENOTCONN until it is unmounted; New says how.
+//
+// A process that is killed while it tells the kernel of a changed name may be unable to
+// die: the kernel takes the lock of the directory for it, uninterruptibly, and a program
+// that is making, renaming or looking up something there holds that lock until this
+// process answers. No order of notifications excludes that, as the lock is taken before
+// the request can be seen here; no timeout of names does, without asking for all of them
+// all the time; and counting the kernel's epoch on instead would have it look up all that
+// it knows at each move, where it can do that at all. So names are told one by one, and the
+// daemon has a guard, a process that aborts the connection when the daemon dies (package
+// control). If both are killed at once, it takes hubfs umount, or umount -f.
 package fs

@@ -241,3 +241,36 @@ func readHub(s *hubtest.Server, repo, rev, path string) (string, error) {
 }
 
 func repoOf(id string) hub.Repo { return hub.Repo{Type: hub.Model, ID: id} }
+
+// Who stands in a folder goes on standing there, whatever of it is committed.
+func TestStandingInFolder(t *testing.T) {
+	s := hubtest.New(t)
+	create(t, s, "model", "alice/m", map[string]string{"README.md": "x", "theirs/f": "x"})
+	m := mountWritable(t, s, "alice/m")
+	if err := os.MkdirAll(m.path("work/deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stands := func(dir, after string) {
+		t.Helper()
+		if got, err := syscall.Getwd(); err != nil || got != m.path(dir) {
+			t.Fatalf("after %s, who stands in %s finds himself in %q: %v", after, dir, got, err)
+		}
+	}
+	for _, dir := range []string{"work/deep", "work", "theirs"} {
+		t.Chdir(m.path(dir))
+		stands(dir, "chdir")
+		m.write(dir+"/f", "here")
+		m.wait("", m.commitAll().OID)
+		stands(dir, "a commit of a file in it")
+		m.wait("", commit(t, s, "model", "alice/m", "main", map[string]string{dir + "/other": "x"}))
+		stands(dir, "a commit of others")
+		for _, name := range names(t, m.path(dir)) {
+			if err := os.Remove(m.path(dir, name)); err != nil && dir != "work" {
+				t.Fatal(err)
+			}
+		}
+		m.wait("", m.commitAll().OID)
+		stands(dir, "a commit that empties it")
+		wantNames(t, ".", names(t, m.path(dir))...)
+	}
+}

@@ -109,6 +109,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			doctorCommand(),
 			completionCommand(),
 			completeWordsCommand(),
+			guardCommand(),
 			versionCommand(),
 		},
 		Action: func(c *cli.Context) error {

@@ -190,6 +190,12 @@ func serveMount(c *cli.Context, p *mountPlan) (err error) {
 		return err
 	}
 	p.options.Hub, p.options.Cache, p.options.Logger = client, cache, log
+	stopGuard, err := control.StartGuard(guardName, p.dir)
+	if err != nil {
+		log.Warn("if this process is killed, programs that use the mount may hang until hubfs umount", "err", err)
+		stopGuard = func() {}
+	}
+	defer stopGuard()
 	m, err := fs.New(c.Context, p.dir, p.options)
 	if err != nil {
 		listener.Close()
@@ -209,17 +215,18 @@ func serveMount(c *cli.Context, p *mountPlan) (err error) {
 	if err != nil {
 		log.Warn("how the mount is can't be told", "err", err)
 	}
-	return serveUntilGone(c, p, m, server, log)
+	return serveUntilGone(c, p, m, server, stopGuard, log)
 }
 
 // serveUntilGone serves until the mount is gone, by a command or a signal, and pushes what is staged.
-func serveUntilGone(c *cli.Context, p *mountPlan, m *fs.Mount, server *control.Server, log *slog.Logger) error {
+func serveUntilGone(c *cli.Context, p *mountPlan, m *fs.Mount, server *control.Server, stopGuard func(), log *slog.Logger) error {
 	gone := make(chan struct{})
 	go func() {
 		m.Wait()
 		close(gone)
 	}()
 	untilUnmounted(c.Context, m, gone, log)
+	stopGuard()
 	// A signal that asked to end has been heeded; the next one ends the pushing, too.
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(c.Context), endSignals()...)
 	defer stop()

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -71,8 +73,9 @@ func TestKills(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		u.umountDead(dir)
-		wg.Wait()
+		u.awaitEnd(pid)
+		finish(t, &wg, dir)
+		u.umountWithin(dir)
 		for _, w := range workers {
 			stayed += len(w.want)
 		}
@@ -90,9 +93,7 @@ func TestKills(t *testing.T) {
 		w.settle()
 		w.check()
 	}
-	if out, err := u.command("umount", dir).CombinedOutput(); err != nil {
-		t.Fatalf("umount: %v: %s", err, out)
-	}
+	u.umountWithin(dir)
 	want := map[string]string{}
 	for _, w := range workers {
 		for p, content := range w.want {
@@ -106,29 +107,69 @@ func TestKills(t *testing.T) {
 // startMount mounts on dir, which nobody unmounts, and returns the daemon's pid.
 func (u *user) startMount(dir string, args ...string) int {
 	u.t.Helper()
-	out := u.hubfs(append(append([]string{"mount", "--json"}, args...), repoID, dir)...)
+	cmd, end := u.limited(append(append([]string{"mount", "--json"}, args...), repoID, dir)...)
+	defer end()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		u.t.Fatalf("mount: %v: %s", err, out)
+	}
 	var m struct {
 		PID      int  `json:"pid"`
 		ReadOnly bool `json:"read_only"`
 	}
-	if err := json.Unmarshal([]byte(out), &m); err != nil || m.PID == 0 || m.ReadOnly {
+	if err := json.Unmarshal(out, &m); err != nil || m.PID == 0 || m.ReadOnly {
 		u.t.Fatalf("mount said %s: %v", out, err)
 	}
 	return m.PID
 }
 
-// umountDead unmounts what a killed daemon has left, as soon as nobody uses it any more.
-// It doesn't wait for them: the kernel may hold them until somebody unmounts.
-func (u *user) umountDead(dir string) {
+// patience is how long anything may take that shouldn't take a second.
+const patience = 2 * time.Minute
+
+// limited is a command that ends within patience.
+func (u *user) limited(args ...string) (*exec.Cmd, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(u.t.Context(), patience)
+	plain := u.command(args...)
+	cmd := exec.CommandContext(ctx, plain.Path, args...)
+	cmd.Env, cmd.WaitDelay = plain.Env, time.Second
+	return cmd, cancel
+}
+
+// awaitEnd returns when a killed daemon is gone, with all that it had open.
+func (u *user) awaitEnd(pid int) {
 	u.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		out, err := u.command("umount", dir).CombinedOutput()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			u.t.Fatalf("umount: %v: %s", err, out)
-		}
+	ctx, cancel := context.WithTimeout(u.t.Context(), patience)
+	defer cancel()
+	if err := control.WaitExit(ctx, pid); err != nil {
+		u.t.Errorf("after SIGKILL: %v", err)
+	}
+}
+
+// finish waits for those who use a dead mount. Nobody helps them before a time that is long enough to tell that
+// they hang.
+func finish(t *testing.T, wg *sync.WaitGroup, dir string) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		_ = syscall.Unmount(dir, syscall.MNT_FORCE)
+		<-done
+		t.Error("programs in the mount hung when its daemon was killed")
+	}
+}
+
+// umountWithin unmounts, within patience, what may have a dead daemon.
+func (u *user) umountWithin(dir string) {
+	u.t.Helper()
+	cmd, end := u.limited("umount", dir)
+	defer end()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		u.t.Fatalf("umount: %v: %s", err, out)
 	}
 }
 
