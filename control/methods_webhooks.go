@@ -24,7 +24,7 @@ func (watchedItems) paramType() string { return "list[dict]" }
 
 type webhookSettings struct {
 	Domains stringList `param:"domains" doc:"repo, discussion; both if left out"`
-	Secret  string     `param:"secret" doc:"sent along as X-Webhook-Secret"`
+	Secret  string     `param:"secret" secret:"true" doc:"sent along as X-Webhook-Secret"`
 	caller
 }
 

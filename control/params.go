@@ -81,6 +81,28 @@ type field struct {
 	index []int
 }
 
+// shown is a value for a message: of a secret, only what kind of value it is.
+func (f *field) shown(raw json.RawMessage) string {
+	if !f.Secret {
+		return shorten(raw)
+	}
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		return "no JSON"
+	}
+	switch v.(type) {
+	case map[string]any:
+		return "a dict"
+	case []any:
+		return "a list"
+	case string:
+		return "a str"
+	case bool:
+		return "a bool"
+	}
+	return "a number"
+}
+
 var fieldCache sync.Map // reflect.Type -> []field
 
 func fieldsOf(t reflect.Type) []field {
@@ -195,10 +217,10 @@ func decodeParams(method string, params map[string]json.RawMessage, p any) error
 			raw = f.Default
 		}
 		if given && f.Enum != nil && !inEnum(f.Enum, raw) {
-			return badParam(f.Name, "is %s, and must be one of %s", shorten(raw), joinRaw(f.Enum))
+			return badParam(f.Name, "is %s, and must be one of %s", f.shown(raw), joinRaw(f.Enum))
 		}
 		if err := json.Unmarshal(raw, v.FieldByIndex(f.index).Addr().Interface()); err != nil {
-			return badParam(f.Name, "is %s, and must be of type %s", shorten(raw), f.Type)
+			return badParam(f.Name, "is %s, and must be of type %s", f.shown(raw), f.Type)
 		}
 		if f.Required && (v.FieldByIndex(f.index).Kind() == reflect.String && v.FieldByIndex(f.index).Len() == 0) {
 			return badParam(f.Name, "is empty; %s needs it", method)
