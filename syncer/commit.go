@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +28,7 @@ func (p *push) commit(ctx context.Context, items []*item) error {
 	if items, err = s.still(ctx, items); err != nil || len(items) == 0 {
 		return err
 	}
-	sent := sentCommit{Mark: newMark(), Parent: head, Files: make(map[string]*record, len(items))}
+	sent := sentCommit{Mark: hub.NewMark(), Parent: head, Files: make(map[string]*record, len(items))}
 	ops := make([]hub.Operation, len(items))
 	for i, it := range items {
 		ops[i] = it.add
@@ -43,7 +42,7 @@ func (p *push) commit(ctx context.Context, items []*item) error {
 		UploadOptions: hub.UploadOptions{Progress: s.noteProgress, Checkpoint: s.checkpoint},
 	})
 	if err != nil {
-		if !mayHaveLanded(err) {
+		if !hub.MayHaveLanded(err) {
 			err = errors.Join(err, s.forget(sent.Mark))
 		}
 		if _, blamed := p.blame(ctx, items, err); blamed {
@@ -75,11 +74,6 @@ func (s *Syncer) still(ctx context.Context, items []*item) ([]*item, error) {
 		out = append(out, it)
 	}
 	return out, nil
-}
-
-// mayHaveLanded says whether a commit that failed could be on the Hub.
-func mayHaveLanded(err error) bool {
-	return errors.Is(err, hub.ErrAmbiguousCommit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // forget notes that a commit hasn't landed, and won't.
@@ -147,12 +141,4 @@ func (p *push) squash(ctx context.Context) error {
 		return fmt.Errorf("squash the history: %w", err)
 	}
 	return s.store.save(nil, func(m *meta) { m.Squash = false })
-}
-
-// newMark is a random UUID.
-func newMark() string {
-	var u [16]byte
-	_, _ = rand.Read(u[:]) // never fails
-	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }

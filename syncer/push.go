@@ -207,10 +207,10 @@ func (p *push) commitAll(ctx context.Context, items []*item) error {
 			if err := sleep(ctx, p.s.pauseAfter(err, try)); err != nil {
 				return err
 			}
-		case splits(err) && len(parts[0]) > 1:
+		case hub.SplittingHelps(err) && len(parts[0]) > 1:
 			half := len(parts[0]) / 2
 			parts = append([][]*item{parts[0][:half], parts[0][half:]}, parts[1:]...)
-		case splits(err):
+		case hub.SplittingHelps(err):
 			if err := p.putAside(parts[0], err); err != nil {
 				return err
 			}

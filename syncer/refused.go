@@ -3,7 +3,6 @@ package syncer
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/hubfs/hubfs/hub"
 )
@@ -18,11 +17,6 @@ func (s *Syncer) failed(path string, now stamp, err error) *record {
 	return rec
 }
 
-// splits says whether a refusal may be of some files only, without saying which.
-func splits(err error) bool {
-	return errors.Is(err, hub.ErrTooLarge) || errors.Is(err, hub.ErrUnprocessable) || errors.Is(err, hub.ErrBadRequest)
-}
-
 // blame finds the files that an error names, notes them as failed, and gives the others. A file that was
 // written to meanwhile hasn't failed: it goes next time.
 func (p *push) blame(ctx context.Context, items []*item, err error) (rest []*item, blamed bool) {
@@ -35,9 +29,13 @@ func (p *push) blame(ctx context.Context, items []*item, err error) (rest []*ite
 		reasons[invalid.Value] = err
 	}
 	var refused *hub.Error
-	if len(reasons) == 0 && errors.As(err, &refused) && splits(err) {
-		if it := named(items, refused.Message); it != nil {
-			reasons[it.add.Path] = err
+	if len(reasons) == 0 && errors.As(err, &refused) && hub.SplittingHelps(err) {
+		paths := make([]string, len(items))
+		for i, it := range items {
+			paths[i] = it.add.Path
+		}
+		if path := hub.PathIn(refused.Message, paths); path != "" {
+			reasons[path] = err
 		}
 	}
 	var guilty []*item
@@ -94,24 +92,6 @@ func (p *push) leaveOut(ctx context.Context, items []*item, err error) (rest []*
 func transient(err error) bool {
 	return errors.Is(err, hub.ErrUnavailable) || errors.Is(err, hub.ErrRateLimited) || errors.Is(err, hub.ErrProtocol) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// named is the item whose path a message of the Hub has in it, the longest.
-func named(items []*item, message string) *item {
-	var found *item
-	for _, it := range items {
-		path := it.add.Path
-		i := strings.Index(message, path)
-		if i < 0 || found != nil && len(path) < len(found.add.Path) {
-			continue
-		}
-		end := i + len(path)
-		if (i == 0 || strings.ContainsRune(` "'`+"`:(", rune(message[i-1]))) &&
-			(end == len(message) || strings.ContainsRune(` "'`+"`:,.)", rune(message[end]))) {
-			found = it
-		}
-	}
-	return found
 }
 
 // putAside notes files as failed.

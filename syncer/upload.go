@@ -75,7 +75,7 @@ func (p *push) preupload(ctx context.Context, items []*item) ([]*item, error) {
 		switch {
 		case blamed:
 			items = rest
-		case !splits(err):
+		case !hub.SplittingHelps(err):
 			return nil, err
 		case len(items) == 1:
 			return nil, p.putAside(items, err)

@@ -3,7 +3,6 @@ package writeback
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // Git's own hash
 	"encoding/hex"
 	"errors"
@@ -31,14 +30,6 @@ type sentItem struct {
 	Path  string `json:"p"`
 	Now   *Was   `json:"w,omitempty"` // what the Hub has there afterwards
 	Inode uint64 `json:"i,omitempty"`
-}
-
-// newMark is a random UUID.
-func newMark() string {
-	var u [16]byte
-	_, _ = rand.Read(u[:]) // never fails
-	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
 // Commit is a commit that was made.
@@ -246,7 +237,7 @@ func (x *batch) keep(f func(*item) bool) {
 // it before the Hub does.
 func (b *Branch) send(ctx context.Context, x *batch) (*Commit, error) {
 	revision, newPR := b.target()
-	sent := sentCommit{Mark: newMark(), Parent: x.tree.Commit(), NewPR: newPR, Sent: b.now().Unix()}
+	sent := sentCommit{Mark: hub.NewMark(), Parent: x.tree.Commit(), NewPR: newPR, Sent: b.now().Unix()}
 	for _, it := range x.items {
 		one := sentItem{Path: it.path, Now: it.now}
 		if it.ino != nil {
@@ -262,7 +253,7 @@ func (b *Branch) send(ctx context.Context, x *batch) (*Commit, error) {
 		Operations: x.operations(), UploadOptions: b.uploadOptions(),
 	})
 	if err != nil {
-		if !mayHaveLanded(err) {
+		if !hub.MayHaveLanded(err) {
 			return nil, errors.Join(err, b.forgetSent(sent.Mark))
 		}
 		return nil, err
@@ -275,9 +266,4 @@ func (b *Branch) send(ctx context.Context, x *batch) (*Commit, error) {
 		return nil, err
 	}
 	return made, nil
-}
-
-// mayHaveLanded says whether a commit that failed could be on the Hub.
-func mayHaveLanded(err error) bool {
-	return errors.Is(err, hub.ErrAmbiguousCommit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

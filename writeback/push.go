@@ -91,9 +91,9 @@ func (b *Branch) push(ctx context.Context, sel selection) (res Result, err error
 			if b.opts.Atomic {
 				return res, err
 			}
-		case splits(err) && n > 1 && !b.opts.Atomic:
+		case hub.SplittingHelps(err) && n > 1 && !b.opts.Atomic:
 			limit = (n + 1) / 2
-		case splits(err) && n == 1:
+		case hub.SplittingHelps(err) && n == 1:
 			b.fail(x.items, err)
 		case errors.Is(err, hub.ErrAmbiguousCommit) && ctx.Err() == nil:
 			tries++
@@ -309,11 +309,6 @@ func (b *Branch) follow(ctx context.Context, res *Result) error {
 	})
 }
 
-// splits says whether a refusal may be of some paths only, without saying which.
-func splits(err error) bool {
-	return errors.Is(err, hub.ErrTooLarge) || errors.Is(err, hub.ErrUnprocessable) || errors.Is(err, hub.ErrBadRequest)
-}
-
 // passing says whether an error tells nothing about a path: it may be gone the next time.
 func passing(err error) bool {
 	for _, kind := range []error{hub.ErrUnavailable, hub.ErrRateLimited, hub.ErrUnauthorized, hub.ErrOffline, context.Canceled, context.DeadlineExceeded} {
@@ -362,32 +357,19 @@ func (b *Branch) blame(x *batch, err error) bool {
 		add(invalid.Value, err)
 	}
 	var refused *hub.Error
-	if len(guilty) == 0 && errors.As(err, &refused) && splits(err) {
-		if it := x.named(refused.Message); it != nil {
-			add(it.path, err)
+	if len(guilty) == 0 && errors.As(err, &refused) && hub.SplittingHelps(err) {
+		paths := make([]string, len(x.items))
+		for i, it := range x.items {
+			paths[i] = it.path
+		}
+		if path := hub.PathIn(refused.Message, paths); path != "" {
+			add(path, err)
 		}
 	}
 	for _, it := range guilty {
 		b.fail([]*item{it}, reasons[it])
 	}
 	return len(guilty) > 0
-}
-
-// named is the item whose path a message of the Hub has in it, the longest.
-func (x *batch) named(message string) *item {
-	var found *item
-	for _, it := range x.items {
-		i := strings.Index(message, it.path)
-		if i < 0 || found != nil && len(it.path) < len(found.path) {
-			continue
-		}
-		end := i + len(it.path)
-		if (i == 0 || strings.ContainsRune(` "'`+"`:(", rune(message[i-1]))) &&
-			(end == len(message) || strings.ContainsRune(` "'`+"`:,.)", rune(message[end]))) {
-			found = it
-		}
-	}
-	return found
 }
 
 // fail marks items as failed.
