@@ -53,7 +53,8 @@ type Cache struct {
 	memory  *ristretto.Cache[string, any] // the fast path only: disk is the home
 	stats   counters
 	limiter limiter
-	pace    pace
+	pace    pace // of storage
+	hubPace pace // of the Hub itself
 	refs    refMover
 	index   blobIndex
 
@@ -63,6 +64,7 @@ type Cache struct {
 	slots   chan struct{} // one for each fetch
 	ahead   chan struct{} // one more for each that nobody waits for
 	packs   chan struct{} // one for each pack
+	reading atomic.Int64  // contents with a fetch under way
 
 	// distrusted grows when bytes that readers were given turn out to be wrong.
 	distrusted atomic.Int64

@@ -365,6 +365,10 @@ func (k *core) need(ctx context.Context, b *Blob, s span) (source, error) {
 			}
 			deps = k.demand(deps[:0], gaps, b.file) //nolint:contextcheck // a fetch belongs to the core
 			k.pump(b.file)                          //nolint:contextcheck // a fetch belongs to the core
+			if k.running() < k.c.aheadShare()/2 {
+				k.ahead.widen(s)
+				k.pump(b.file) //nolint:contextcheck // a fetch belongs to the core
+			}
 		}
 		ch := k.changed
 		k.mu.Unlock()

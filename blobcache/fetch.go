@@ -14,8 +14,13 @@ import (
 )
 
 const (
-	// maxFailures is how often a body may break without fetchUnit bytes between.
+	// maxFailures is how often a range may fail without fetchUnit bytes between.
 	maxFailures = 6
+	// firstPause is the pause before a range is asked for again, doubled each time up to
+	// maxPause, more or less. maxTold bounds the waits that storage asks for, in all.
+	firstPause = 50 * time.Millisecond
+	maxPause   = 2 * time.Second
+	maxTold    = 5 * time.Minute
 	// pauseAfterFailure is how long nothing is fetched ahead after a fetch failed,
 	// and nothing put on a disk that took no more.
 	pauseAfterFailure = 5 * time.Second
@@ -51,7 +56,7 @@ func (k *core) demand(deps []*fetch, gaps []span, file File) []*fetch {
 		}
 		for _, w := range k.ahead.windows() {
 			if w.off >= gap.off && w.off-gap.off <= streamSlack {
-				want.end = max(want.end, w.cut(span{gap.off, gap.off + k.segment(w.len())}).end)
+				want.end = max(want.end, w.cut(span{gap.off, gap.off + k.segment(w.len(), gap.off)}).end)
 			}
 		}
 		want = align(want, unit, k.key.size)
@@ -81,11 +86,11 @@ func (k *core) unit() int64 {
 	return 16 * fetchUnit
 }
 
-func (k *core) segment(window int64) int64 {
+func (k *core) segment(window, off int64) int64 {
 	if len(k.key.hash) == 64 {
-		return segment(window)
+		return min(segment(window), max(lastSegment, (k.key.size-off)/aheadPerBlob))
 	}
-	return maxSegment
+	return regularSegment
 }
 
 // uncovered gives the parts of gaps that no fetch under way will bring. Needs mu.
@@ -109,20 +114,15 @@ func (k *core) pump(file File) {
 	if k.c.offline || k.part == nil || time.Now().Before(k.pauseTo) {
 		return
 	}
-	running := 0
-	for _, f := range k.fetches {
-		if f.ahead {
-			running++
-		}
-	}
+	running, limit := k.running(), k.c.aheadShare()
 	windows := k.ahead.windows()
 	if k.description.wanted {
 		windows = append(windows, window{span: k.description.next, hard: true})
 	}
 	for _, w := range windows {
-		seg := k.segment(w.len())
+		length := w.len()
 		for w.end = min(w.end, k.key.size); w.off < w.end; {
-			if running >= aheadPerBlob {
+			if running >= limit {
 				return
 			}
 			gaps := k.uncovered(k.part.missing(span{w.off, w.end}))
@@ -132,7 +132,7 @@ func (k *core) pump(file File) {
 			// The window's end moves with every read: take a whole segment, unless it
 			// is a hard one.
 			off := gaps[0].off
-			want := align(w.cut(span{off, off + seg}), fetchUnit, k.key.size)
+			want := align(w.cut(span{off, off + k.segment(length, off)}), fetchUnit, k.key.size)
 			want.off = off
 			s := k.uncovered(k.part.missing(want))[0]
 			k.startFetch(s, file, true)
@@ -142,15 +142,42 @@ func (k *core) pump(file File) {
 	}
 }
 
+// aheadShare is how many fetches a content may have that nobody waits for yet: fewer, where
+// there are many contents that are read.
+func (c *Cache) aheadShare() int {
+	return max(2, min(aheadPerBlob, maxAheadFetches/max(1, int(c.reading.Load()))))
+}
+
+// running is how many fetches there are that nobody waited for when they began. Needs mu.
+func (k *core) running() int {
+	n := 0
+	for _, f := range k.fetches {
+		if f.ahead {
+			n++
+		}
+	}
+	return n
+}
+
 // startFetch needs mu.
 func (k *core) startFetch(s span, file File, ahead bool) {
 	f := &fetch{span: s, file: file, pos: s.off, ahead: ahead}
-	k.fetches = append(k.fetches, f)
+	if k.fetches = append(k.fetches, f); len(k.fetches) == 1 {
+		k.c.reading.Add(1)
+	}
 	if !k.work(func() { k.run(f) }) {
 		f.done, f.err = true, ErrClosed
-		k.fetches = slices.DeleteFunc(k.fetches, func(g *fetch) bool { return g == f })
+		k.ended(f)
 		k.err = ErrClosed
 		k.wake()
+	}
+}
+
+// ended needs mu.
+func (k *core) ended(f *fetch) {
+	k.fetches = slices.DeleteFunc(k.fetches, func(g *fetch) bool { return g == f })
+	if len(k.fetches) == 0 {
+		k.c.reading.Add(-1)
 	}
 }
 
@@ -163,7 +190,7 @@ func (k *core) run(f *fetch) {
 	}
 	k.mu.Lock()
 	f.done, f.err = true, err
-	k.fetches = slices.DeleteFunc(k.fetches, func(g *fetch) bool { return g == f })
+	k.ended(f)
 	switch {
 	case k.part == nil || k.err != nil:
 	case err == nil:
@@ -265,18 +292,14 @@ func (c *Cache) slot(ctx context.Context, ahead bool) (release func(), err error
 func (k *core) stream(ctx context.Context, file File, s span, sink func(b []byte, off int64) error) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	failures, stalls, mark := 0, 0, s.off
-	for pos := s.off; ; {
-		body, err := k.openRange(ctx, file, span{pos, s.end}, stalls)
-		if err != nil {
-			if errors.Is(err, hub.ErrStalled) && stalls < maxStalls {
-				stalls++
-				k.c.stats.retries.Add(1)
-				continue
-			}
-			return k.closedError(ctx, err) // retried inside, as far as that helps
+	var told time.Duration // waited as storage asked for
+	for pos, mark, setbacks, stalls := s.off, s.off, 0, 0; ; {
+		body, again, err := k.openRange(ctx, file, span{pos, s.end}, setbacks, stalls)
+		if err != nil && !again {
+			return k.closedError(ctx, err)
 		}
-		for pos < s.end && err == nil {
+		opened := err == nil
+		for opened && pos < s.end && err == nil {
 			var n int
 			b := (*buf)[:min(int64(len(*buf)), s.end-pos)]
 			n, err = io.ReadAtLeast(body, b, min(chunkBytes, len(b)))
@@ -289,30 +312,29 @@ func (k *core) stream(ctx context.Context, file File, s span, sink func(b []byte
 				pos += int64(n)
 			}
 		}
-		body.Close()
+		if opened {
+			body.Close()
+		}
 		if pos == s.end {
 			return nil
+		}
+		if pos-mark >= fetchUnit {
+			setbacks, stalls, mark = 0, 0, pos
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = fmt.Errorf("the answer ended early: %w", hub.ErrUnavailable)
 		}
-		if errors.Is(err, hub.ErrStalled) && stalls < maxStalls {
-			stalls++
-			k.c.stats.retries.Add(1)
-			continue
-		}
-		if pos-mark >= fetchUnit {
-			failures, mark = 0, pos
-		}
-		failures++
-		if failures > maxFailures || !errors.Is(err, hub.ErrUnavailable) || ctx.Err() != nil {
+		wait, again := setback(err, setbacks, opened)
+		if told += wait; !again || setbacks >= maxFailures || told > maxTold || ctx.Err() != nil {
 			return k.closedError(ctx, err)
 		}
+		setbacks++
+		if errors.Is(err, hub.ErrStalled) {
+			stalls++
+		}
 		k.c.stats.retries.Add(1)
-		if failures > 1 {
-			if err := pause(ctx, failures-1); err != nil {
-				return k.closedError(ctx, err)
-			}
+		if err := sleep(ctx, wait); err != nil {
+			return k.closedError(ctx, err)
 		}
 	}
 }
@@ -325,11 +347,29 @@ func (k *core) closedError(ctx context.Context, err error) error {
 	return err
 }
 
-// pause waits before repetition n, from 1: 50 ms doubled each time, up to 2 s,
-// more or less.
-func pause(ctx context.Context, n int) error {
-	d := min(50*time.Millisecond<<(n-1), 2*time.Second)
-	t := time.NewTimer(d/2 + rand.N(d))
+// setback says how long to wait before a range is asked for again that has failed so
+// many times before, and has just now with err: as it was opened, or in the middle.
+func setback(err error, before int, opened bool) (wait time.Duration, again bool) {
+	var e *hub.Error
+	switch {
+	case errors.Is(err, hub.ErrStalled):
+		return 0, true // that was wait enough
+	case !errors.Is(err, hub.ErrUnavailable) && !errors.Is(err, hub.ErrRateLimited):
+		return 0, false
+	case errors.As(err, &e) && e.RetryAfter > 0:
+		return e.RetryAfter, true
+	case opened && before == 0:
+		return 0, true
+	}
+	d := min(firstPause<<before, maxPause)
+	return d/2 + rand.N(d), true
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -32,8 +32,13 @@ type pace struct {
 	variance time.Duration
 }
 
-// answered takes the time from a request to its answer into account.
-func (p *pace) answered(d time.Duration) {
+// answered takes into account the time from a request that has failed so many times
+// before to its answer. What took longer than the patience with one request was repeated
+// by the client.
+func (p *pace) answered(d time.Duration, stalls int) {
+	if d > p.patience(stalls) {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mean == 0 {
@@ -44,7 +49,7 @@ func (p *pace) answered(d time.Duration) {
 	p.mean += (d - p.mean) / 8
 }
 
-// patience is how long a range may stand still that has done so that often.
+// patience is how long a request may stand still, after so many failures.
 func (p *pace) patience(stalls int) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,10 +63,10 @@ func (p *pace) patience(stalls int) time.Duration {
 	return d
 }
 
-// with bounds the patience of the requests of ctx, to no less than least.
-func (p *pace) with(ctx context.Context, stalls int, least time.Duration) context.Context {
+// with bounds the patience of the requests of ctx, which have failed that often.
+func (p *pace) with(ctx context.Context, stalls int) context.Context {
 	if stalls >= maxStalls {
 		return ctx
 	}
-	return hub.WithPatience(ctx, max(p.patience(stalls), least))
+	return hub.WithPatience(ctx, p.patience(stalls))
 }

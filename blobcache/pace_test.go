@@ -14,7 +14,7 @@ func TestPace(t *testing.T) {
 		t.Errorf("before the first answer: %v", got)
 	}
 	for range 50 {
-		p.answered(30 * time.Millisecond)
+		p.answered(30*time.Millisecond, 0)
 	}
 	if got := p.patience(0); got != minPatience {
 		t.Errorf("with even answers: %v", got)
@@ -23,7 +23,7 @@ func TestPace(t *testing.T) {
 		t.Errorf("after two stalls: %v", got)
 	}
 	for i := range 50 {
-		p.answered(time.Duration(i%2) * 600 * time.Millisecond)
+		p.answered(time.Duration(i%2)*600*time.Millisecond, 1)
 	}
 	if got := p.patience(0); got < time.Second || got > maxPatience {
 		t.Errorf("with answers from 0 to 600 ms: %v", got)

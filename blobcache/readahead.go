@@ -3,16 +3,19 @@ package blobcache
 import "github.com/hubfs/hubfs/blobcache/pieces"
 
 const (
-	fetchUnit    = 64 << 10  // fetches start and end at multiples of it
-	firstFetch   = 128 << 10 // at the start of a file
-	minWindow    = 128 << 10
-	maxWindow    = 128 << 20
-	maxSegment   = 8 << 20 // one range request
-	minSegment   = 128 << 10
-	streamSlack  = 1 << 20   // how far back a late read of a stream may be
-	streamSkip   = 256 << 10 // how far forward its next
-	maxStreams   = 16
-	aheadPerBlob = 8 // range requests at a time for what nobody waits for yet
+	fetchUnit      = 64 << 10  // fetches start and end at multiples of it
+	firstFetch     = 128 << 10 // at the start of a file
+	minWindow      = 128 << 10
+	sureWindow     = 1 << 20 // of a stream that may be expected to go on
+	maxWindow      = 256 << 20
+	maxSegment     = 3 << 20 // one range request: several round trips long where a connection has 25 MB/s
+	regularSegment = 8 << 20 // of a file in Git
+	minSegment     = 128 << 10
+	lastSegment    = 512 << 10 // at the end of a file, where requests get shorter so that they end together
+	streamSlack    = 1 << 20   // how far back a late read of a stream may be
+	streamSkip     = 256 << 10 // how far forward its next
+	maxStreams     = 16
+	aheadPerBlob   = 16 // range requests at a time for what nobody waits for yet
 
 	// pieceSlack is how far behind the beginning of a piece a read is of its
 	// beginning; pieceWindow is the window that it gets.
@@ -26,7 +29,7 @@ const (
 
 // readahead finds sequential streams in the reads of one blob, whichever handles
 // they come through, and says how far ahead of each bytes are worth fetching. A
-// stream's window doubles each time that half of it has been read; reads that
+// stream's window grows each time that half of it has been read; reads that
 // belong to no stream get nothing ahead.
 //
 // Where it is known that a file falls into pieces, who begins to read one gets the rest
@@ -61,7 +64,7 @@ func (r *readahead) note(s span) {
 		case st.window == 0:
 			st.window, st.grown = minWindow, st.pos
 		case st.pos-st.grown >= st.window/2:
-			st.window, st.grown = min(2*st.window, maxWindow), st.pos
+			st.window, st.grown = min(growth(st.first)*st.window, maxWindow), st.pos
 		}
 		r.streams = append(append(r.streams[:i], r.streams[i+1:]...), st)
 		return
@@ -71,6 +74,28 @@ func (r *readahead) note(s span) {
 	}
 	first := r.first(s)
 	r.streams = append(r.streams, stream{pos: s.end, grown: s.end, first: first, window: r.begins(first, s.end)})
+}
+
+// growth is the factor by which a window grows: who begins at the start of a file mostly
+// reads all of it.
+func growth(first int64) int64 {
+	if first < fetchUnit {
+		return 4
+	}
+	return 2
+}
+
+// widen doubles the window of the stream of a read that has to wait although all of the
+// window is here: what it waits for takes unusually long, and the link is idle. Streams
+// that haven't got far don't count.
+func (r *readahead) widen(s span) {
+	for i := len(r.streams) - 1; i >= 0; i-- {
+		st := &r.streams[i]
+		if s.end <= st.pos && s.off >= st.pos-streamSlack && st.window >= sureWindow {
+			st.window = min(2*st.window, maxWindow)
+			return
+		}
+	}
 }
 
 // asked is a byte that the reader surely wanted: where a page of a map is touched,
@@ -143,7 +168,7 @@ func (r *readahead) windows() []window {
 	return out
 }
 
-// segment is the length of one request in a window: several run side by side.
+// segment is the length of one request in a window: as many as may run side by side.
 func segment(window int64) int64 {
-	return max(minSegment, min(window/4, maxSegment))
+	return max(minSegment, min(window/aheadPerBlob, maxSegment))
 }

@@ -25,11 +25,17 @@ func TestReadahead(t *testing.T) {
 	if len(w) != 2 {
 		t.Fatalf("windows %v", w)
 	}
-	if w[1].off != 64<<20 || w[1].len() < 16<<20 || w[1].len() > 128<<20 {
+	if w[1].off != 64<<20 || w[1].len() < 64<<20 || w[1].len() > maxWindow {
 		t.Errorf("a stream of 64 MiB has window %v", w[1])
 	}
 	if w[0].len() > 2<<20 {
 		t.Errorf("a stream of 512 KiB has window %v", w[0])
+	}
+	// A read that waits although all of the window is here widens it, if it is of a long stream.
+	r.widen(span{500<<20 + 511*kb, 500<<20 + 512*kb})
+	r.widen(span{900 << 20, 900<<20 + 4*kb})
+	if now := r.windows(); len(now) != 2 || now[0].len() != w[0].len() && now[0].len() != 2*w[0].len() {
+		t.Errorf("windows %v, after a wait %v", w, now)
 	}
 	for i := range int64(100) { // more than are kept
 		r.note(span{i << 31, i<<31 + 1})
@@ -40,7 +46,7 @@ func TestReadahead(t *testing.T) {
 }
 
 func TestSegment(t *testing.T) {
-	for _, c := range [][2]int64{{minWindow, minSegment}, {1 << 20, 256 << 10}, {maxWindow, maxSegment}} {
+	for _, c := range [][2]int64{{minWindow, minSegment}, {8 << 20, 512 << 10}, {maxWindow, maxSegment}} {
 		if got := segment(c[0]); got != c[1] {
 			t.Errorf("segment(%d) = %d, want %d", c[0], got, c[1])
 		}

@@ -36,6 +36,15 @@ func withRepeatable(ctx context.Context) context.Context {
 	return context.WithValue(ctx, repeatableKey{}, true)
 }
 
+// WithOneTry lets requests fail at once that would be repeated otherwise: for a caller
+// who has better to do than to wait. How long the server asked to wait is in
+// Error.RetryAfter.
+func WithOneTry(ctx context.Context) context.Context {
+	return context.WithValue(ctx, oneTryKey{}, true)
+}
+
+type oneTryKey struct{}
+
 // repeatable says whether sending a request twice is like sending it once. DELETE
 // isn't in the list: after a lost answer the second one reports what was asked
 // for as missing.
@@ -49,10 +58,10 @@ func readsOnly(req *http.Request) bool {
 }
 
 func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !repeatable(req) {
+	ctx := req.Context()
+	if !repeatable(req) || ctx.Value(oneTryKey{}) != nil {
 		return r.next.RoundTrip(req)
 	}
-	ctx := req.Context()
 	var told time.Duration // waited as told so far
 	_, impatient := patience(ctx)
 	for try := 0; ; {
