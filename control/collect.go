@@ -109,8 +109,12 @@ func merge(all []*Status) *Status {
 			have, ok := out.Quota[class]
 			sameWindow := q.ResetIn-have.ResetIn < 1 && have.ResetIn-q.ResetIn < 1
 			if !ok || q.ResetIn > have.ResetIn && !sameWindow || sameWindow && q.Remaining < have.Remaining {
-				out.Quota[class] = q
+				q.Used += have.Used
+				have = q
+			} else {
+				have.Used += q.Used
 			}
+			out.Quota[class] = have
 		}
 	}
 	return out

@@ -75,6 +75,7 @@ type QuotaStatus struct {
 	Limit     int64   `json:"limit"`
 	Remaining int64   `json:"remaining"`
 	ResetIn   float64 `json:"reset_in"` // seconds
+	Used      int64   `json:"used"`     // requests of the daemons that answered, since they began
 }
 
 // WaitRequest is the body of POST /v1/wait.
@@ -127,5 +128,5 @@ type Process = fs.Process
 
 // quotaStatus puts what a client knows into its shape on the wire.
 func quotaStatus(q hub.Quota) QuotaStatus {
-	return QuotaStatus{Limit: int64(q.Limit), Remaining: int64(q.Remaining), ResetIn: secondsUntil(q.Reset)}
+	return QuotaStatus{Limit: int64(q.Limit), Remaining: int64(q.Remaining), ResetIn: secondsUntil(q.Reset), Used: q.Used}
 }

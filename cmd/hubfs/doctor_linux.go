@@ -86,9 +86,9 @@ func checkKernel(*cli.Context, *config) []finding {
 	case major < 6 || major == 6 && minor < 9:
 		return []finding{warning("run a kernel of at least 6.9 for reads at the speed of the local disk", "%s has no FUSE passthrough: cached files are read at about half the speed", release)}
 	case os.Getuid() != 0:
-		return []finding{ok("%s; passthrough is for root only, so cached files are read at about half the speed of the disk", release)}
+		return []finding{ok("%s; passthrough is for root only, so cached files are read from kept pages, the first time at about half the speed of the disk", release)}
 	}
-	return []finding{ok("%s", release)}
+	return []finding{ok("%s; files that are whole in the cache are read by the kernel itself (passthrough)", release)}
 }
 
 func kernelVersion(release string) (major, minor int) {

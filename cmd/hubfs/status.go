@@ -180,7 +180,7 @@ func quotaRows(quota map[string]control.QuotaStatus) [][]string {
 	for _, class := range classes {
 		q := quota[class]
 		rows = append(rows, []string{"quota " + class, strconv.FormatInt(q.Remaining, 10) + " of " + strconv.FormatInt(q.Limit, 10) +
-			" requests left, for " + (time.Duration(q.ResetIn) * time.Second).String()})
+			" requests left, for " + (time.Duration(q.ResetIn) * time.Second).String() + "; " + strconv.FormatInt(q.Used, 10) + " sent since the mount"})
 	}
 	return rows
 }
