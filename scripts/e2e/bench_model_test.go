@@ -223,7 +223,7 @@ func eightReaders(t *testing.T) []row {
 // underFaults reads a cold file while one answer in twenty goes wrong, in one of six
 // ways each, against a network without faults.
 func underFaults(t *testing.T) []row {
-	const size = 512 << 20
+	const size = 1 << 30
 	u := newUser(t)
 	original := dense(t, size)
 	u.addLFS("big.bin", original)
@@ -253,5 +253,5 @@ func underFaults(t *testing.T) []row {
 		func() float64 { seed++; bad.Seed = int64(seed); return cold(bad) },
 		func() float64 { return cold(link) })
 	u.srv.Hub.SetNetwork(localhub.Network{})
-	return []row{{"cold sequential read with faults over one without", versus, "x", "<= 2", "of the time; 512 MiB, six kinds at 5% each"}}
+	return []row{{"cold sequential read with faults over one without", versus, "x", "<= 2", "of the time; 1 GiB, six kinds at 5% each"}}
 }

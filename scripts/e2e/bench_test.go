@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -20,8 +21,13 @@ import (
 	"github.com/hubfs/hubfs/hub/localhub"
 )
 
-// rounds is how often each side of a ratio is measured, in turn: A B A B …
-const rounds = 5
+// rounds is how often each side of a ratio is measured, in turn: A B A B … One is
+// enough for a look.
+var rounds = 5
+
+func init() {
+	flag.IntVar(&rounds, "rounds", rounds, "how often each side of a ratio is measured")
+}
 
 // link is the network that the cold rows are measured on: 30 ms of round trip,
 // 25 MB/s a connection, 200 MB/s in all.
@@ -39,14 +45,14 @@ type row struct {
 // TestBench prints the table of measures, and writes it as JSON beside the
 // machine's description to bench-results/. One part of it:
 //
-//	go test -tags bench -v -run TestBench/small ./scripts/e2e
+//	go test -tags bench -v -run TestBench/small ./scripts/e2e -rounds 1
 func TestBench(t *testing.T) {
 	var rows []row
 	for _, bench := range []struct {
 		name    string
 		measure func(*testing.T) []row
 	}{
-		{"warm", warmReads}, {"cold", coldSequential}, {"middle", coldMiddle}, {"listing", listing}, {"ready", ready},
+		{"warm", warmReads}, {"cold", coldSequential}, {"middle", coldMiddle}, {"listing", listing}, {"million", million}, {"ready", ready},
 		{"small", smallFiles}, {"shards", shards}, {"tensor", oneTensor}, {"mapped", mappedFaults}, {"eight", eightReaders}, {"faults", underFaults}, {"peers", peers},
 		{"writing", writing}, {"many", manySmall},
 	} {
