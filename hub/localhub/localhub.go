@@ -66,6 +66,7 @@ type Hub struct {
 	network    *network
 	traffic    traffic
 	known      factsCache
+	uses       spaceUses
 	contentURL atomic.Pointer[url.URL] // nil: the API serves content
 
 	api     map[string]http.Handler // by class

@@ -156,18 +156,6 @@ func (c *call) visible(typ string, match func(*repoRec) bool, fn func(*found)) e
 	return nil
 }
 
-// spacesOf lists the Spaces that use a model.
-func (c *call) spacesOf(model string) (any, error) {
-	ids := []string{}
-	err := c.visible(Space, nil, func(f *found) {
-		if slices.ContainsFunc(f.about.list("models"), func(id string) bool { return strings.EqualFold(id, model) }) {
-			ids = append(ids, f.ID)
-		}
-	})
-	slices.Sort(ids)
-	return ids, err
-}
-
 // baseModels are the models that a model was made from, as far as they are here; nil
 // without such.
 func (c *call) baseModels(f *found) any {

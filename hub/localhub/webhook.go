@@ -216,6 +216,9 @@ func (h *Hub) refMoved(uid, name string, old, oid gitstore.OID) {
 	if r == nil {
 		return // it is being made
 	}
+	if r.Type == Space && name == refsHeads+"main" {
+		h.uses.forget(uid)
+	}
 	sha := func(o gitstore.OID) any {
 		if o.IsZero() {
 			return nil
