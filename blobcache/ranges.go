@@ -84,5 +84,9 @@ func (r ranges) total() int64 {
 
 // align widens s to multiples of unit, within [0, size).
 func align(s span, unit, size int64) span {
-	return span{s.off - s.off%unit, min((s.end+unit-1)/unit*unit, size)}
+	s.end = min(s.end, size)
+	if rest := s.end % unit; rest > 0 {
+		s.end += min(unit-rest, size-s.end) // size may be as large as numbers go
+	}
+	return span{s.off - s.off%unit, s.end}
 }

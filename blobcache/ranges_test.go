@@ -1,6 +1,7 @@
 package blobcache
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -102,6 +103,24 @@ func TestAlign(t *testing.T) {
 	} {
 		if got := align(c.in, 64, c.size); got != c.want {
 			t.Errorf("align %v: %v, want %v", c.in, got, c.want)
+		}
+	}
+}
+
+// A server may claim any size.
+func TestAlignAtTheEnd(t *testing.T) {
+	const size = math.MaxInt64
+	for _, c := range []struct{ s, want span }{
+		{span{0, 1}, span{0, 1 << 18}}, {span{1 << 18, 1<<18 + 1}, span{1 << 18, 1 << 19}}, {span{5, 1 << 18}, span{0, 1 << 18}},
+		{span{size - 10, size}, span{size - size%(1<<18), size}},
+	} {
+		if got := align(c.s, 1<<18, size); got != c.want {
+			t.Errorf("%v is aligned to %v, want %v", c.s, got, c.want)
+		}
+	}
+	for _, end := range []int64{11, 100, 1000} {
+		if got := align(span{10, end}, 1<<18, 100); got != (span{0, 100}) {
+			t.Error(got)
 		}
 	}
 }
