@@ -60,7 +60,7 @@ func TestSumOfWhatIsWritten(t *testing.T) {
 		}
 		must(t, f.Flush())
 		r.Branch.mu.Lock()
-		it := (&selector{b: r.Branch}).item(r.Branch.root.find(path))
+		it := (&selector{b: r.Branch}).item(r.root.find(path))
 		r.Branch.mu.Unlock()
 		if it.sum == nil {
 			none++
