@@ -2,5 +2,8 @@
 
 package e2e
 
-// copies is how much of the long test of that make test has.
-const copies = 10
+// How much of the long tests of that make test has.
+const (
+	kills  = 6
+	copies = 10
+)

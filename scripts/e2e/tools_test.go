@@ -1,5 +1,3 @@
-//go:build soak
-
 package e2e
 
 import (
@@ -13,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Programs as they are, in a mount: what they leave there is what they leave on
@@ -35,6 +34,26 @@ func TestTools(t *testing.T) {
 		{"sqlite3", []string{"sqlite3"}, `sqlite3 data.db 'create table t(a,b); insert into t values(1,"x"),(2,"y");'
 			for i in 1 2 3; do sqlite3 data.db "insert into t values($i, hex(randomblob(20000)))"; done
 			sqlite3 data.db 'pragma journal_mode=persist; update t set b="z" where a=1; vacuum; pragma integrity_check' | grep -qx ok; rm -f data.db-journal`, nil},
+		// As torch.save and safetensors do: a zip that is gone back into, a header and what was reserved behind it, a map.
+		{"python", []string{"python3"}, `python3 -c '
+import json, mmap, os, pickle, struct, zipfile
+def member(name): return zipfile.ZipInfo("archive/" + name, (1980, 1, 1, 0, 0, 0))
+with zipfile.ZipFile("model.pt.tmp", "w") as z:
+    z.writestr(member("data.pkl"), pickle.dumps({"weight": list(range(1000))}, 2))
+    for i in range(3):
+        with z.open(member("data/%d" % i), "w") as f:
+            for j in range(5): f.write(bytes([i, j]) * 100000)
+os.replace("model.pt.tmp", "model.pt")
+header = json.dumps({"w": {"dtype": "U8", "shape": [1000000], "data_offsets": [0, 1000000]}}).encode()
+with open("model.safetensors", "wb+") as f:
+    f.write(struct.pack("<Q", len(header)) + header)
+    f.truncate(8 + len(header) + 1000000)
+    f.flush()
+    with mmap.mmap(f.fileno(), 0) as m:
+        m[-1000000:] = bytes(range(250)) * 4000
+        m.flush()
+with zipfile.ZipFile("model.pt") as z: assert z.testzip() is None and pickle.loads(z.read("archive/data.pkl"))["weight"][999] == 999
+'`, nil},
 		{"git", []string{"git"}, `git init -q -b main "$SRC.git"; cp "$SRC/a.txt" "$SRC.git/"; git -C "$SRC.git" add .; git -C "$SRC.git" commit -qm one
 			git clone -q "$SRC.git" work; cd work; echo more >> a.txt; echo new > new.txt; git add .; git commit -qm two; git fsck --strict
 			test "$(git log --oneline | wc -l)" = 2; git gc -q; git status --porcelain | grep . && exit 9; true`, []string{"work/.git"}},
@@ -79,6 +98,50 @@ func TestTools(t *testing.T) {
 			u.hubfs("mount", repoID, dir)
 			sameFiles(t, "after a remount", readTree(t, work), before)
 		})
+	}
+}
+
+// A writer of events goes on for longer than one commit takes: each commit that the timer makes meanwhile has
+// what was there at some instant, no byte of it another.
+func TestEventWriter(t *testing.T) {
+	const rounds = 4
+	u := newUser(t)
+	dir := u.mount(repoID, "--every", "0.005", "--max-commits-per-hour", "1000000")
+	const name = "events.out.tfevents.1700000000.host"
+	if err := os.Mkdir(filepath.Join(dir, "runs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(dir, "runs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(9, 9))
+	var all string
+	for round := range rounds {
+		for range 50 {
+			event := record(rng, rng.IntN(500))
+			if _, err := f.WriteString(event); err != nil {
+				t.Fatal(err)
+			}
+			all += event
+		}
+		end := time.Now().Add(time.Minute)
+		for got := ""; got != all; got = u.onHub("")["runs/"+name] {
+			if !strings.HasPrefix(all, got) {
+				t.Fatalf("round %d: a commit has %d bytes that nobody wrote so", round, len(got))
+			}
+			if time.Now().After(end) {
+				t.Fatalf("round %d: %d of %d bytes were committed while the file was open", round, len(got), len(all))
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	u.hubfs("flush", dir)
+	if got := u.onHub("")["runs/"+name]; got != all {
+		t.Errorf("the Hub has %d bytes of %d", len(got), len(all))
 	}
 }
 
