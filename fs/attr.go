@@ -9,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/hubfs/hubfs/blobcache"
+	"github.com/hubfs/hubfs/writeback"
 )
 
 // Attributes of files never change: what has other content or another date under
@@ -54,6 +55,18 @@ func (o owner) common(out *fuse.Attr, mtime int64) {
 	out.Mtime = uint64(max(mtime, 0))
 	out.Ctime, out.Atime = out.Mtime, out.Mtime
 	out.Blksize = 4096
+}
+
+// writeBlock is the size of block that programs are told of where they write: most fill a buffer of
+// it, and each write costs a round trip to this program.
+const writeBlock = 256 << 10
+
+// blockAttr tells in which blocks to write a file that is changed here. Who reads a log wants
+// to see each line soon, so that whoever writes one shouldn't gather many.
+func (m *Mount) blockAttr(out *fuse.Attr, e *writeback.Entry, name string) {
+	if e.Local && !e.Dir && !m.looksLikeLog(name) {
+		out.Blksize = writeBlock
+	}
 }
 
 // rootIno is the inode number of the root of a whole-Hub mount.

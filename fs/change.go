@@ -55,6 +55,7 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 	setTimes(out, lasting)
 	out.SetAttrTimeout(briefly)
 	m.owner.mergedAttr(&out.Attr, &e)
+	m.blockAttr(&out.Attr, &e, name)
 	return child, newStagedHandle(f, file, flags), f.openFlags(), 0
 }
 

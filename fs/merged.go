@@ -47,6 +47,7 @@ func (d *dirNode) lookupMerged(c, ctx context.Context, b *writeback.Branch, name
 func (d *dirNode) childMerged(ctx context.Context, e *writeback.Entry, commit string, out *fuse.EntryOut) *fs.Inode {
 	m := d.t.repo.m
 	m.owner.mergedAttr(&out.Attr, e)
+	m.blockAttr(&out.Attr, e, e.Name)
 	switch {
 	case e.Dir:
 		return d.childDir(ctx, e.Name)
@@ -156,6 +157,7 @@ func (f *fileNode) getattrMerged(ctx context.Context, b *writeback.Branch, out *
 	var e writeback.Entry
 	if f.modes.with(func(file *writeback.File) { e = file.Stat() }) {
 		m.owner.mergedAttr(&out.Attr, &e)
+		m.blockAttr(&out.Attr, &e, f.entry.Name)
 		if e.MTime.IsZero() && id == 0 {
 			f.setBaseTime(&out.Attr)
 		}
@@ -171,6 +173,7 @@ func (f *fileNode) getattrMerged(ctx context.Context, b *writeback.Branch, out *
 			return m.fail("getattr", f.t, path, err)
 		case err == nil && f.is(&e, id):
 			m.owner.mergedAttr(&out.Attr, &e)
+			m.blockAttr(&out.Attr, &e, f.entry.Name)
 			if id == 0 {
 				out.SetTimeout(forever)
 			}

@@ -149,6 +149,8 @@ func (m *Mount) kernelOptions() (*fuse.MountOptions, error) {
 	case m.opts.Write != nil:
 		// A file that is opened with O_TRUNC is replaced in one step.
 		opts.ExtraCapabilities |= fuse.CAP_ATOMIC_O_TRUNC
+		// Else the kernel asks before each write for what a change of content takes from the file.
+		opts.ExtraCapabilities |= fuse.CAP_HANDLE_KILLPRIV_V2
 	case os.Geteuid() == 0:
 		opts.DirectMountFlags |= syscall.MS_RDONLY
 	default:

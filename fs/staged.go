@@ -268,7 +268,17 @@ func (f *fileNode) Setattr(ctx context.Context, fh fs.FileHandle, in *fuse.SetAt
 			return f.fail("truncate", err)
 		}
 	}
-	if set, ok := setattrOf(in); ok {
+	set, ok := setattrOf(in)
+	if in.Valid&(fuse.FATTR_UID|fuse.FATTR_GID) != 0 && set.Mode == nil {
+		// The kernel leaves it to us to take from the file what a change of owner takes from it.
+		if no := f.getattrMerged(ctx, b, out); no != 0 {
+			return no
+		}
+		if mode := writeback.WithoutSetID(out.Mode & 0o7777); mode != out.Mode&0o7777 {
+			set.Mode, ok = &mode, true
+		}
+	}
+	if ok {
 		if err := f.setattr(c, b, set); err != nil {
 			return f.fail("setattr", err)
 		}

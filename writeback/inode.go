@@ -168,10 +168,27 @@ func (ino *inode) change() (*layer, error) {
 			return nil, err
 		}
 	}
+	ino.touch()
+	return l, nil
+}
+
+// touch notes that the content changes. Who may set a user or group id by running the file may
+// do so no more, whoever has changed it: POSIX leaves that open. It requires mu.
+func (ino *inode) touch() {
 	ino.ver++
 	ino.gen++
 	ino.mtime = ino.b.now()
-	return l, nil
+	ino.mode = WithoutSetID(ino.mode)
+}
+
+// WithoutSetID is a mode without what a change of content or owner takes from it: as on Linux,
+// a file that its group can't run keeps the bit for groups, which means something else.
+func WithoutSetID(mode uint32) uint32 {
+	mode &^= syscall.S_ISUID
+	if mode&syscall.S_IXGRP != 0 {
+		mode &^= syscall.S_ISGID
+	}
+	return mode
 }
 
 // write is pwrite. It requires mu.
@@ -336,9 +353,7 @@ func (ino *inode) replace() error {
 		l.keep(false)
 	}
 	ino.b.doom(old...)
-	ino.ver++
-	ino.gen++
-	ino.mtime = ino.b.now()
+	ino.touch()
 	ino.syncErr, ino.torn = nil, false
 	return nil
 }

@@ -158,9 +158,7 @@ func (b *Branch) stage(ino *inode, size int64) error {
 	if size == 0 && ino.kept {
 		old.unref()
 	}
-	ino.ver++
-	ino.gen++
-	ino.mtime = b.now()
+	ino.touch()
 	return nil
 }
 
