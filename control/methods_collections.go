@@ -72,13 +72,13 @@ type listCollectionsParams struct {
 }
 
 func listCollections(ctx context.Context, s *session, p *listCollectionsParams) iter.Seq2[any, error] {
-	o := &hub.ListCollectionsOptions{Owners: p.Owner, Items: p.Item, Sort: p.Sort}
+	o := &hub.CollectionsOptions{Owners: p.Owner, Items: p.Item, Sort: p.Sort}
 	if p.Limit != nil {
 		if o.Limit = *p.Limit; o.Limit < 1 {
 			return failing(badParam("limit", "is %d, and must be at least 1", o.Limit))
 		}
 	}
-	return mapped(s.Hub.ListCollections(ctx, o), func(c hub.Collection) (any, error) { return collectionOf(s, &c) })
+	return mapped(s.Hub.Collections(ctx, o), func(c hub.Collection) (any, error) { return collectionOf(s, &c) })
 }
 
 type updateCollectionParams struct {

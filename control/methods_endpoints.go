@@ -99,7 +99,7 @@ func createInferenceEndpoint(ctx context.Context, s *session, p *createEndpointP
 }
 
 func getInferenceEndpoint(ctx context.Context, s *session, p *endpointParams) (any, error) {
-	return endpointOf(s.Hub.GetInferenceEndpoint(ctx, p.Namespace, p.Name))
+	return endpointOf(s.Hub.InferenceEndpoint(ctx, p.Namespace, p.Name))
 }
 
 type updateEndpointParams struct {

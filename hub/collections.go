@@ -235,21 +235,21 @@ func (c *Client) CreateCollection(ctx context.Context, title string, opts *Creat
 	return col, err
 }
 
-// ListCollectionsOptions choose and sort what ListCollections gives.
-type ListCollectionsOptions struct {
+// CollectionsOptions choose and sort what Collections gives.
+type CollectionsOptions struct {
 	Owners []string // of one of these
 	Items  []string // that hold one of these: "models/ns/name", "papers/1706.03762"
 	Sort   string   // "lastModified", "trending" or "upvotes"; "" is the Hub's choice
 	Limit  int      // at most so many; 0 is all
 }
 
-// ListCollections lists the collections that the token may see, each with its first
+// Collections lists the collections that the token may see, each with its first
 // items only. Iteration ends at the first error.
 //
 //	GET /api/collections
-func (c *Client) ListCollections(ctx context.Context, opts *ListCollectionsOptions) iter.Seq2[Collection, error] {
+func (c *Client) Collections(ctx context.Context, opts *CollectionsOptions) iter.Seq2[Collection, error] {
 	if opts == nil {
-		opts = &ListCollectionsOptions{}
+		opts = &CollectionsOptions{}
 	}
 	q := url.Values{}
 	if len(opts.Owners) > 0 {

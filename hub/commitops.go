@@ -73,7 +73,10 @@ type OperationError struct {
 	Err  error
 }
 
+// Error is the path and the reason.
 func (e *OperationError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap gives Err.
 func (e *OperationError) Unwrap() error { return e.Err }
 
 // repoPath is the form of a path that is sent to the server. It refuses what the

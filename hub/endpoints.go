@@ -292,10 +292,10 @@ func orNull(s string) any {
 	return s
 }
 
-// GetInferenceEndpoint describes an endpoint; "" is the user's own namespace. ErrNotFound if there is none.
+// InferenceEndpoint describes an endpoint; "" is the user's own namespace. ErrNotFound if there is none.
 //
 //	GET {inference endpoints}/endpoint/{namespace}/{name}
-func (c *Client) GetInferenceEndpoint(ctx context.Context, namespace, name string) (*InferenceEndpoint, error) {
+func (c *Client) InferenceEndpoint(ctx context.Context, namespace, name string) (*InferenceEndpoint, error) {
 	return c.oneEndpoint(ctx, http.MethodGet, namespace, []string{name}, nil)
 }
 
@@ -387,7 +387,7 @@ func (c *Client) ResumeInferenceEndpoint(ctx context.Context, namespace, name st
 	e, err := c.oneEndpoint(ctx, http.MethodPost, namespace, []string{name, "resume"}, nil)
 	var refused *Error
 	if runningOK && errors.As(err, &refused) && refused.Status == http.StatusBadRequest && strings.Contains(refused.Message, "already running") {
-		return c.GetInferenceEndpoint(ctx, namespace, name)
+		return c.InferenceEndpoint(ctx, namespace, name)
 	}
 	return e, err
 }
@@ -409,7 +409,7 @@ func (e *InferenceEndpoint) become(now *InferenceEndpoint, err error) error {
 
 // Fetch asks how the endpoint is now.
 func (e *InferenceEndpoint) Fetch(ctx context.Context) error {
-	return e.become(e.client.GetInferenceEndpoint(ctx, e.Namespace, e.Name))
+	return e.become(e.client.InferenceEndpoint(ctx, e.Namespace, e.Name))
 }
 
 // Update is UpdateInferenceEndpoint of this one.

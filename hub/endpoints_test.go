@@ -95,7 +95,7 @@ func TestEndpointsOnHub(t *testing.T) {
 	}
 	_, err = c.InferenceEndpoints(ctx, "poor")
 	wantKind(t, err, hub.ErrUnauthorized)
-	_, err = s.ClientWithToken("hf_bob").GetInferenceEndpoint(ctx, "alice", "e")
+	_, err = s.ClientWithToken("hf_bob").InferenceEndpoint(ctx, "alice", "e")
 	wantKind(t, err, hub.ErrUnauthorized)
 	o.Accelerator = "abacus"
 	_, err = c.CreateInferenceEndpoint(ctx, o)
@@ -140,7 +140,7 @@ func TestEndpointToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := c.GetInferenceEndpoint(t.Context(), "me", "e")
+	e, err := c.InferenceEndpoint(t.Context(), "me", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestEndpointToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	var invalid *hub.ValidationError
-	if _, err := without.GetInferenceEndpoint(t.Context(), "me", "e"); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "HF_INFERENCE_ENDPOINTS_ENDPOINT") {
+	if _, err := without.InferenceEndpoint(t.Context(), "me", "e"); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "HF_INFERENCE_ENDPOINTS_ENDPOINT") {
 		t.Errorf("%v", err)
 	}
 	if _, err := hub.New(hub.Config{InferenceEndpoints: "ftp://x"}); err == nil {

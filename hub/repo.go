@@ -173,6 +173,7 @@ type ValidationError struct {
 	Reason string
 }
 
+// Error says what is refused, and why.
 func (e *ValidationError) Error() string {
 	v := e.Value
 	if len(v) > 200 {

@@ -283,10 +283,10 @@ func TestCollectionsOnHub(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	names := func(o *hub.ListCollectionsOptions) string {
-		return all(t, alice.ListCollections(ctx, o), func(c hub.Collection) string { return fmt.Sprint(c.Title, c.Position) })
+	names := func(o *hub.CollectionsOptions) string {
+		return all(t, alice.Collections(ctx, o), func(c hub.Collection) string { return fmt.Sprint(c.Title, c.Position) })
 	}
-	for want, o := range map[string]*hub.ListCollectionsOptions{
+	for want, o := range map[string]*hub.CollectionsOptions{
 		"D0 C1 B2 Tools3": nil,
 		"D0 C1 B2":        {Sort: "lastModified", Limit: 3},
 		"Tools0":          {Items: []string{"papers/1706.03762", "models/alice/none"}},
@@ -297,7 +297,7 @@ func TestCollectionsOnHub(t *testing.T) {
 			t.Errorf("%+v: %s, want %s", o, got, want)
 		}
 	}
-	wantKind(t, first(alice.ListCollections(ctx, &hub.ListCollectionsOptions{Sort: "color"})), hub.ErrBadRequest)
+	wantKind(t, first(alice.Collections(ctx, &hub.CollectionsOptions{Sort: "color"})), hub.ErrBadRequest)
 
 	wantKind(t, bob.DeleteCollection(ctx, col.Slug, true), hub.ErrForbidden)
 	if err := errors.Join(alice.DeleteCollection(ctx, col.Slug, false), alice.DeleteCollection(ctx, col.Slug, true)); err != nil {

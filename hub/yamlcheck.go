@@ -23,6 +23,7 @@ type MetadataError struct {
 	Err      error    // the refusal
 }
 
+// Error lists what is wrong, in the words of the Hub.
 func (e *MetadataError) Error() string {
 	return "invalid metadata in README.md: " + strings.Join(e.Messages, "; ")
 }
