@@ -23,6 +23,7 @@
 //	GET  /v1/jobs/<id>/events             its progress, as server-sent events
 //	GET  /v1/events          what happens to the mount, as server-sent events: [Event]
 //	GET  /v1/metrics         Prometheus
+//	GET  /v1/profile?seconds=N            where the daemon's processor time goes, for "go tool pprof"
 //
 // Methods bear the names and parameters of Python's HfApi, and their results the attribute names of
 // its classes. The table ([Methods]) is the one source of the socket, of the command "hubfs api", of

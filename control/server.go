@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"sync"
 	"time"
@@ -178,6 +179,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/methods", s.methods)
 	mux.HandleFunc("POST /v1/api/{method}", s.call)
 	mux.Handle("GET /v1/metrics", s.metrics())
+	mux.HandleFunc("GET /v1/profile", pprof.Profile)
 	s.routeJobs(mux)
 	if s.opts.Sync != nil {
 		s.routeSync(mux)

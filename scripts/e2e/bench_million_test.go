@@ -46,9 +46,9 @@ func million(t *testing.T) []row {
 	attributes := timed("find", dir, "-size", "-2M")
 	entry := float64(u.resident(dir)-before) / (folders * files) / 1024
 	// What the kernel forgets is forgotten here too. Needs root.
-	after := "the kernel keeps them: not root"
+	after := "while the kernel knows them"
 	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("2"), 0o200); err == nil {
-		after = fmt.Sprintf("%d MiB in all, before the kernel forgets", u.resident(dir)>>20)
+		after = fmt.Sprintf("%d MiB in all once the kernel has forgotten them", u.resident(dir)>>20)
 	}
 	return []row{
 		{"ls of one folder of 10,000, cold", one * 1000, "ms", "", "of 1,000,000 files"},

@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -122,12 +124,16 @@ func coldSequential(t *testing.T) []row {
 		speeds = append(speeds, speed)
 		return speed
 	}
-	u.srv.Hub.SetNetwork(link)
 	versus := ratio(mounted, func() float64 { u.srv.Hub.SetNetwork(link); return plain() })
+	cold := median(speeds)
+	u.forget()
+	dir := u.mount(repoID)
+	u.srv.Hub.SetNetwork(link)
+	u.profile("cold.pprof", func() { readAll(t, filepath.Join(dir, "big.bin")) })
 	u.srv.Hub.SetNetwork(localhub.Network{})
 	return []row{
 		{"cold sequential read over one plain HTTP stream", versus, "x", ">= 4", "1 GiB at 30 ms, 25 MB/s a connection"},
-		{"cold sequential read over the link", median(speeds) / float64(link.Bandwidth), "x", ">= 0.9", "200 MB/s in all"},
+		{"cold sequential read over the link", cold / float64(link.Bandwidth), "x", ">= 0.9", "200 MB/s in all"},
 	}
 }
 
@@ -290,6 +296,45 @@ func find(t *testing.T, dir string) int {
 	return strings.Count(string(out), "\n")
 }
 
+// profile keeps where the processor time of the only mount's daemon goes while f runs,
+// in bench-results/.
+func (u *user) profile(name string, f func()) {
+	u.t.Helper()
+	got := make(chan error, 1)
+	go func() { got <- u.fetchProfile(name) }()
+	f()
+	if err := <-got; err != nil {
+		u.t.Errorf("profile: %v", err)
+	}
+}
+
+func (u *user) fetchProfile(name string) error {
+	sockets, err := filepath.Glob(filepath.Join(u.home, "run", "hubfs", "*.sock"))
+	if err != nil || len(sockets) != 1 {
+		return fmt.Errorf("the sockets are %v", sockets)
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", sockets[0])
+	}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("http://hubfs.local/v1/profile?seconds=5")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d, %v", resp.StatusCode, err)
+	}
+	if err := os.MkdirAll(results, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(results, name), data, 0o644)
+}
+
+// results is where a run leaves its figures.
+var results = filepath.Join("..", "..", "bench-results")
+
 func save(t *testing.T, rows []row) {
 	t.Helper()
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
@@ -300,11 +345,10 @@ func save(t *testing.T, rows []row) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join("..", "..", "bench-results")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(results, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "read.json"), append(data, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(results, "read.json"), append(data, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
