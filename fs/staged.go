@@ -223,7 +223,7 @@ func (h *stagedHandle) Flush(context.Context) syscall.Errno {
 // commits.
 func (h *stagedHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 	t := h.f.t
-	if !h.writable {
+	if !h.writable && t.repo.m.opts.Write.Fsync != FsyncLocal {
 		return t.syncPath(ctx, h.f.path)
 	}
 	if err := h.file.Fsync(); err != nil {

@@ -15,12 +15,19 @@ import (
 
 // syncPath is an fsync of a directory, or of a file that is open for reading: what is
 // changed there is committed. It fails as long as it isn't. A place in which nothing was
-// ever changed has nothing to do, and says so.
+// ever changed has nothing to do, and says so. With FsyncLocal the names become durable.
 func (t *tree) syncPath(ctx context.Context, at func() string) syscall.Errno {
-	if t.branch.Load() == nil || t.repo.m.opts.Write.Fsync == FsyncLocal {
+	b := t.branch.Load()
+	if b == nil {
 		return 0
 	}
-	return t.syncNow(ctx, at(), false)
+	if t.repo.m.opts.Write.Fsync != FsyncLocal {
+		return t.syncNow(ctx, at(), false)
+	}
+	if err := b.Sync(); err != nil {
+		return t.repo.m.fail("fsync", t, at(), err)
+	}
+	return 0
 }
 
 // syncNow commits what is changed at or below a path, also, with open, a file that is

@@ -439,3 +439,20 @@ func TestOthersMoveTheBranch(t *testing.T) {
 	must(t, r.setTree(ctx, &hubTree{"c3", map[string]string{"README.md": base["README.md"]}}))
 	wantView(t, r, map[string]string{"README.md": base["README.md"], "d/": "", "d/a": "ours", "d/n": "ours, too"})
 }
+
+func TestSyncMakesNamesDurable(t *testing.T) {
+	r := newRig(t, nil)
+	r.write(t, "f", "x")
+	f := r.openFile(t, "f", os.O_RDONLY)
+	must(t, f.Fsync())
+	must(t, f.Release())
+	must(t, r.Mkdir(context.Background(), "made"))
+	must(t, r.Rename(context.Background(), "f", "made/g", false))
+	must(t, r.Sync())
+	r.boot = "boot 2"
+	next := r.disk.powerCut(nil)
+	r.abandon()
+	r.disk = next
+	r.open(t)
+	wantView(t, r, map[string]string{"made/": "", "made/g": "x"})
+}

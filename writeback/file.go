@@ -112,6 +112,11 @@ func (f *File) Fsync() error {
 	return f.ino.sync()
 }
 
+// Sync returns when the names that were made, renamed and removed survive the death of
+// the machine: it is the fsync of a folder. It says nothing about the content of files,
+// see File.Fsync.
+func (b *Branch) Sync() error { return b.journal.sync() }
+
 // Release ends the handle. What Flush hasn't seen yet, stores through a map for
 // example, is flushed; nobody may use the handle any more.
 func (f *File) Release() error { return f.release() }

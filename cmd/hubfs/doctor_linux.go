@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -101,15 +102,26 @@ func kernelVersion(release string) (major, minor int) {
 	return major, minor
 }
 
-// checkFuseLimits looks at the limit after which newer kernels end a mount that answers too late.
+// requestLimitFile is where newer kernels keep the time, in seconds, after which they end
+// a mount that hasn't answered a request; 0 is no limit.
+const requestLimitFile = "/proc/sys/fs/fuse/max_request_timeout"
+
+// requestLimit reads that time. Where the file isn't, there is no limit.
+func requestLimit(file string) (limit time.Duration, limited bool) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	return time.Duration(n) * time.Second, err == nil && n > 0
+}
+
 func checkFuseLimits(*cli.Context, *config) []finding {
-	const path = "/proc/sys/fs/fuse/max_request_timeout"
-	b, err := os.ReadFile(path)
-	limit := strings.TrimSpace(string(b))
-	if err != nil || limit == "0" {
+	limit, limited := requestLimit(requestLimitFile)
+	if !limited {
 		return []finding{ok("the kernel sets no time limit on requests")}
 	}
-	return []finding{warning("sysctl -w fs.fuse.max_request_timeout=0", "the kernel ends a mount of which a request takes longer than %s s, such as a read while the Hub is slow", limit)}
+	return []finding{warning("sysctl -w fs.fuse.max_request_timeout=0", "the kernel ends a mount of which a request takes longer than %s, such as a read while the Hub is slow", limit)}
 }
 
 func checkMounts(c *cli.Context, _ *config) []finding {

@@ -204,6 +204,9 @@ func serveMount(c *cli.Context, p *mountPlan) (err error) {
 		}
 		return err
 	}
+	if limit, limited := requestLimit(requestLimitFile); limited {
+		log.Warn("the kernel ends the mount when a request takes longer, such as an fsync that waits for its commit", "limit", limit, "sysctl", "fs.fuse.max_request_timeout")
+	}
 	asking, stopAsking := context.WithCancel(c.Context)
 	defer stopAsking()
 	server := control.Serve(listener, control.ServerOptions{
