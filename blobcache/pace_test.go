@@ -38,7 +38,7 @@ func TestStallsAreCheap(t *testing.T) {
 	c.opts.Hub = patient
 	c.reopen()
 	srv.Hub.SetNetwork(localhub.Network{Seed: 5, Faults: map[localhub.Fault]float64{localhub.FaultStall: 0.2}})
-	ctx, cancel := context.WithTimeout(t.Context(), 18*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	b := c.open(files[0])
 	defer b.Close()
