@@ -2,6 +2,7 @@ package blobcache
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -32,7 +33,9 @@ func newPipes(t *testing.T, h http.Handler) *pipes {
 	go func() { ended <- srv.Serve(p) }()
 	t.Cleanup(func() {
 		srv.Close()
-		<-ended
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	return p
 }

@@ -323,8 +323,11 @@ func (u *user) fetchProfile(name string) error {
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d, %v", resp.StatusCode, err)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("a profile: %s: %s", resp.Status, data)
 	}
 	if err := os.MkdirAll(results, 0o755); err != nil {
 		return err
