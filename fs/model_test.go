@@ -294,7 +294,9 @@ func (r *modelRun) check() {
 	got, want := r.tree(r.rig.m.path(r.name)), r.tree(r.ref)
 	for path, content := range want {
 		if have, ok := got[path]; !ok || have != content {
-			r.Fatalf("%s has %d bytes (%v), want %d\n%s", path, len(have), ok, len(content), r.rig.m.log)
+			from, to := differ(have, content)
+			r.Fatalf("%s has %d bytes (%v), want %d; [%d, %d) differs: %.20q, want %.20q\n%s", path, len(have), ok, len(content), from, to,
+				have[min(from, len(have)):], content[min(from, len(content)):], r.rig.m.log)
 		}
 	}
 	for path := range got {
@@ -302,6 +304,17 @@ func (r *modelRun) check() {
 			r.Fatalf("%s is there and shouldn't\n%s", path, r.rig.m.log)
 		}
 	}
+}
+
+// differ gives the range in which two contents aren't the same.
+func differ(a, b string) (from, to int) {
+	for from < min(len(a), len(b)) && a[from] == b[from] {
+		from++
+	}
+	for to = min(len(a), len(b)); to > from && a[to-1] == b[to-1]; {
+		to--
+	}
+	return from, to
 }
 
 // tree reads a folder: contents by path, folders end in a slash.

@@ -32,6 +32,7 @@ type replayer struct {
 	attrs   map[string]*attr
 	values  map[string]json.RawMessage
 	boot    string
+	lastID  uint64 // of all inodes and layers that the log has ever named
 }
 
 type replayedExtents struct {
@@ -71,8 +72,13 @@ func (r *replayer) apply(p put) {
 	case p.Node != nil:
 		r.nodes[p.Node.Path] = p.Node
 	case p.Inode != nil && p.Inode.Gone:
+		r.lastID = max(r.lastID, p.Inode.ID)
 		delete(r.inodes, p.Inode.ID)
 	case p.Inode != nil:
+		r.lastID = max(r.lastID, p.Inode.ID)
+		for _, l := range p.Inode.Layers {
+			r.lastID = max(r.lastID, l.File)
+		}
 		r.inodes[p.Inode.ID] = p.Inode
 	case p.Value != nil:
 		r.values[p.Value.Name] = p.Value.Value
@@ -80,6 +86,7 @@ func (r *replayer) apply(p put) {
 		r.attrs[p.Attr.Path] = p.Attr.Attr
 	case p.Extents != nil:
 		x := p.Extents
+		r.lastID = max(r.lastID, x.File)
 		have := r.written[x.File]
 		if have == nil {
 			have = &replayedExtents{}
@@ -136,6 +143,9 @@ func (b *Branch) begun(r *replayer, read *replay) error {
 	if err != nil {
 		return err
 	}
+	// A layer with the number of one that is gone would be taken for it: the extents of both
+	// are in the log, as long as that isn't rewritten.
+	b.nextID.Store(r.lastID)
 	data := make(map[uint64]bool) // files of layers, and whether they are needed
 	for _, name := range names {
 		if id, err := strconv.ParseUint(name, 10, 64); err == nil {
@@ -150,7 +160,6 @@ func (b *Branch) begun(r *replayer, read *replay) error {
 	rebooted := b.journal.boot == "" || r.boot != b.journal.boot
 	var puts []put
 	for id, rec := range r.inodes {
-		b.nextID.Store(max(b.nextID.Load(), id))
 		ino, err := b.revive(rec, r, rebooted)
 		if err != nil {
 			return err
@@ -223,7 +232,6 @@ func (b *Branch) revive(rec *inodeRec, r *replayer, rebooted bool) (*inode, erro
 		ino.size = rec.Base.Size
 	}
 	for _, lr := range rec.Layers {
-		b.nextID.Store(max(b.nextID.Load(), lr.File))
 		l := &layer{id: lr.File, below: lr.Below, deltas: lr.Deltas, disk: b.disk, synced: rec.Synced && !rec.Dirty}
 		var have replayedExtents
 		if x := r.written[lr.File]; x != nil {
