@@ -23,7 +23,7 @@ func TestNumbersOfLayersAreNotReused(t *testing.T) {
 		edit("a", 100*i)
 		_, err := r.Discard(t.Context(), "a")
 		must(t, err)
-		must(t, r.Branch.journal.sync())
+		must(t, r.journal.sync())
 		r.removeDoomed() // the files are gone, too
 		r.crash()
 		at := 1000 * (i + 1)
