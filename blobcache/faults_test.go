@@ -52,6 +52,7 @@ func embedded(t *testing.T, sizes ...int) (*hubtest.Server, *testCache, []File, 
 	}
 	client, err := hub.New(hub.Config{
 		Endpoint: srv.URL, Token: hub.StaticToken(srv.Token), ProgressTimeout: 300 * time.Millisecond,
+		Retries: 12, // no dice may fall so that one read of all fails
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -74,7 +74,7 @@ func must[T any](v T, err error) T {
 // TestPackWithout has readers fetch for themselves what a pack doesn't bring.
 func TestPackWithout(t *testing.T) {
 	srv, c, files, contents := embedded(t, smallSizes(20)...)
-	srv.Hub.SetNetwork(localhub.Network{Seed: 3, Faults: map[localhub.Fault]float64{localhub.FaultReset: 0.4, localhub.FaultStatus503: 0.3}})
+	srv.Hub.SetNetwork(localhub.Network{Seed: 3, Faults: map[localhub.Fault]float64{localhub.FaultReset: 0.3, localhub.FaultStatus503: 0.2}})
 	var readers sync.WaitGroup
 	err := c.FetchPack(t.Context(), files[0].Repo, files, func(int) {
 		for i := range files {

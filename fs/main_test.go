@@ -244,7 +244,7 @@ func mount(t testing.TB, s *hubtest.Server, source string, more ...func(*daemonC
 func tryMount(t testing.TB, s *hubtest.Server, source string, more ...func(*daemonConfig)) (*mounted, error) {
 	t.Helper()
 	cfg := daemonConfig{
-		Endpoint: s.URL, Token: s.Token, Source: source, Poll: time.Hour, Retries: 1, Progress: 2 * time.Second,
+		Endpoint: s.URL, Token: s.Token, Source: source, Poll: time.Hour, Retries: 1, Progress: 20 * time.Second,
 	}
 	for _, f := range more {
 		f(&cfg)

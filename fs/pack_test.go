@@ -119,7 +119,7 @@ func TestPacksOfFew(t *testing.T) {
 func TestPacksThatBreak(t *testing.T) {
 	s := hubtest.New(t)
 	all := smallFiles(t, s, 1, 100)
-	m := mount(t, s, "datasets/alice/small")
+	m := mount(t, s, "datasets/alice/small", func(c *daemonConfig) { c.Retries = 12 })
 	if _, err := os.ReadDir(m.path("000")); err != nil {
 		t.Fatal(err)
 	}

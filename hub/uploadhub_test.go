@@ -253,7 +253,12 @@ func TestHubBadNetwork(t *testing.T) {
 				files[fmt.Sprintf("g%02d.txt", i)] = strings.Repeat(fmt.Sprint(i), 1000)
 			}
 			files["large.bin"] = string(randomBytes(200, 3<<20))
-			info, err := srv.Client().UploadFolder(t.Context(), repo, "", writeTree(t, files), nil)
+			stubborn, err := hub.New(hub.Config{Endpoint: srv.URL, Token: hub.StaticToken(srv.Token), Retries: 12})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stubborn.CloseIdleConnections()
+			info, err := stubborn.UploadFolder(t.Context(), repo, "", writeTree(t, files), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
