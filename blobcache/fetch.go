@@ -21,6 +21,10 @@ const (
 	firstPause = 50 * time.Millisecond
 	maxPause   = 2 * time.Second
 	maxTold    = 5 * time.Minute
+	// minPause is the least for which a range gives its place to another, and maxPaused how
+	// many of a content may.
+	minPause  = 100 * time.Millisecond
+	maxPaused = aheadPerBlob / 2
 	// pauseAfterFailure is how long nothing is fetched ahead after a fetch failed,
 	// and nothing put on a disk that took no more.
 	pauseAfterFailure = 5 * time.Second
@@ -40,8 +44,10 @@ type fetch struct {
 	file  File
 	pos   int64 // up to where its bytes are here
 	ahead bool  // nobody waited for it when it began
-	done  bool
-	err   error
+	// paused while it waits, without a place, until it may ask again.
+	paused bool
+	done   bool
+	err    error
 }
 
 // demand makes fetches for gaps, as far as none is under way for them, and
@@ -148,15 +154,50 @@ func (c *Cache) aheadShare() int {
 	return max(2, min(aheadPerBlob, maxAheadFetches/max(1, int(c.reading.Load()))))
 }
 
-// running is how many fetches there are that nobody waited for when they began. Needs mu.
+// running is how many fetches there are that nobody waited for when they began, less
+// those that are paused: a few others may run in their stead, but not ever more where
+// storage refuses all of them. Needs mu.
 func (k *core) running() int {
-	n := 0
+	n, paused := 0, 0
 	for _, f := range k.fetches {
-		if f.ahead {
+		switch {
+		case f.ahead && f.paused:
+			paused++
+		case f.ahead:
 			n++
 		}
 	}
-	return n
+	return n + max(0, paused-maxPaused)
+}
+
+// pause waits before a range is asked for again. Others may have its place meanwhile.
+func (k *core) pause(ctx context.Context, f *fetch, d time.Duration, release *func()) error {
+	if d < minPause {
+		return sleep(ctx, d)
+	}
+	(*release)()
+	*release = func() {}
+	k.setPaused(f, true)
+	err := sleep(ctx, d)
+	k.setPaused(f, false)
+	if err != nil {
+		return err
+	}
+	again, err := k.c.slot(ctx, false) // it has waited long enough
+	if err == nil {
+		*release = again
+	}
+	return err
+}
+
+func (k *core) setPaused(f *fetch, paused bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f.paused = paused
+	if paused {
+		k.pump(f.file) //nolint:contextcheck // a fetch belongs to the core
+		k.wake()       // a reader that waits widens its window
+	}
 }
 
 // startFetch needs mu.
@@ -230,11 +271,12 @@ func (k *core) bring(f *fetch, part *partialFile) error {
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer func() { release() }()
 	if k.adopt(ctx) {
 		return nil // somebody else has got all of it meanwhile
 	}
-	return k.stream(ctx, f.file, f.span, func(b []byte, off int64) error {
+	pause := func(d time.Duration) error { return k.pause(ctx, f, d, &release) }
+	return k.stream(ctx, f.file, f.span, pause, func(b []byte, off int64) error {
 		err := part.write(b, off)
 		if isFull(err) && k.c.makeRoom(ctx, k.key.size) {
 			err = part.write(b, off)
@@ -288,23 +330,28 @@ func (c *Cache) slot(ctx context.Context, ahead bool) (release func(), err error
 }
 
 // stream gives all bytes of s to sink, in order. Where a body breaks it goes on
-// from there, as long as there is progress.
-func (k *core) stream(ctx context.Context, file File, s span, sink func(b []byte, off int64) error) error {
+// from there, after a pause, as long as there is progress.
+func (k *core) stream(
+	ctx context.Context, file File, s span, pause func(time.Duration) error, sink func(b []byte, off int64) error,
+) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	var told time.Duration // waited as storage asked for
-	for pos, mark, setbacks, stalls := s.off, s.off, 0, 0; ; {
-		body, again, err := k.openRange(ctx, file, span{pos, s.end}, setbacks, stalls)
+	for pos, mark, setbacks, doublings := s.off, s.off, 0, 0; ; {
+		before := k.c.stats.fetched.Load()
+		body, again, err := k.openRange(ctx, file, span{pos, s.end}, setbacks, doublings)
 		if err != nil && !again {
 			return k.closedError(ctx, err)
 		}
 		opened := err == nil
 		for opened && pos < s.end && err == nil {
 			var n int
+			before = k.c.stats.fetched.Load()
 			b := (*buf)[:min(int64(len(*buf)), s.end-pos)]
 			n, err = io.ReadAtLeast(body, b, min(chunkBytes, len(b)))
 			if n > 0 {
 				k.c.stats.fetched.Add(int64(n))
+				before += int64(n) // what comes on top are others'
 				if err := sink(b[:n], pos); err != nil {
 					body.Close()
 					return err
@@ -319,7 +366,7 @@ func (k *core) stream(ctx context.Context, file File, s span, sink func(b []byte
 			return nil
 		}
 		if pos-mark >= fetchUnit {
-			setbacks, stalls, mark = 0, 0, pos
+			setbacks, doublings, mark = 0, 0, pos
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = fmt.Errorf("the answer ended early: %w", hub.ErrUnavailable)
@@ -329,11 +376,15 @@ func (k *core) stream(ctx context.Context, file File, s span, sink func(b []byte
 			return k.closedError(ctx, err)
 		}
 		setbacks++
-		if errors.Is(err, hub.ErrStalled) {
-			stalls++
+		switch {
+		case !errors.Is(err, hub.ErrStalled):
+		case doublings < anyStall && k.c.stats.fetched.Load() > before:
+			doublings += ownStall
+		default:
+			doublings += anyStall
 		}
 		k.c.stats.retries.Add(1)
-		if err := sleep(ctx, wait); err != nil {
+		if err := pause(wait); err != nil {
 			return k.closedError(ctx, err)
 		}
 	}
@@ -388,7 +439,8 @@ func (k *core) direct(ctx context.Context, file File, p []byte, off int64) (int,
 	defer release()
 	k.c.stats.uncached.Add(1)
 	n := 0
-	err = k.stream(ctx, file, span{off, off + int64(len(p))}, func(b []byte, at int64) error {
+	pause := func(d time.Duration) error { return sleep(ctx, d) }
+	err = k.stream(ctx, file, span{off, off + int64(len(p))}, pause, func(b []byte, at int64) error {
 		n += copy(p[at-off:], b)
 		return nil
 	})

@@ -13,6 +13,9 @@ import (
 // next refusal is an error.
 const maxAddresses = 3
 
+// maxOnce is how often a range may fail before the client does all that it can for it.
+const maxOnce = 3
+
 // location is the address of a content, shared by all its fetches: resolved once,
 // by one of them, and used until it expires. Guarded by core.mu.
 type location struct {
@@ -25,10 +28,9 @@ type location struct {
 }
 
 // openRange opens a range of the content, at its address if that is known. setbacks is
-// how often it has failed, and stalls how often of these because nothing moved. The first
-// times, storage is asked just once, and what it answers is for the caller to deal with:
+// how often it has failed, and doublings how much patience it has by now. The first times, storage is asked just once, and what it answers is for the caller to deal with:
 // again tells so. Then the client does all that it can.
-func (k *core) openRange(ctx context.Context, file File, s span, setbacks, stalls int) (body *hub.Content, again bool, err error) {
+func (k *core) openRange(ctx context.Context, file File, s span, setbacks, doublings int) (body *hub.Content, again bool, err error) {
 	if k.c.offline {
 		return nil, false, hub.ErrOffline
 	}
@@ -51,14 +53,14 @@ func (k *core) openRange(ctx context.Context, file File, s span, setbacks, stall
 		}
 		asked := time.Now()
 		if resolved == nil {
-			once := k.c.pace.with(ctx, stalls)
-			if setbacks < maxStalls {
+			once := k.c.pace.with(ctx, doublings)
+			if setbacks < maxOnce {
 				once = hub.WithOneTry(once)
 			}
 			body, err = k.c.hub.OpenLocation(once, at, r)
-			again = setbacks < maxStalls || stalls < maxStalls && errors.Is(err, hub.ErrStalled)
+			again = setbacks < maxOnce || doublings < maxDoublings && errors.Is(err, hub.ErrStalled)
 			if err == nil {
-				k.c.pace.answered(time.Since(asked), stalls)
+				k.c.pace.answered(time.Since(asked), doublings)
 				k.settled(gen, body.Location)
 			}
 			// An address may also have become wrong: of a repository that is gone, or
@@ -70,13 +72,13 @@ func (k *core) openRange(ctx context.Context, file File, s span, setbacks, stall
 				continue
 			}
 		} else {
-			body, err = k.c.hub.OpenFile(k.c.hubPace.with(ctx, stalls), file.ref(), r)
+			body, err = k.c.hub.OpenFile(k.c.hubPace.with(ctx, doublings), file.ref(), r)
 			if err == nil {
-				k.c.hubPace.answered(time.Since(asked), stalls)
+				k.c.hubPace.answered(time.Since(asked), doublings)
 				at = body.Location
 			}
 			resolved(at, err)
-			again = stalls < maxStalls && errors.Is(err, hub.ErrStalled)
+			again = doublings < maxDoublings && errors.Is(err, hub.ErrStalled)
 		}
 		if err != nil {
 			return nil, again, err
@@ -93,16 +95,16 @@ func (k *core) openRange(ctx context.Context, file File, s span, setbacks, stall
 // lookUp asks the Hub for the address. All ranges wait for the answer, so one that
 // takes unusually long is asked for again.
 func (k *core) lookUp(ctx context.Context, file File) (hub.Location, error) {
-	for stalls := 0; ; stalls++ {
+	for doublings := 0; ; doublings += anyStall {
 		asked := time.Now()
-		m, err := k.c.hub.FileMetadata(k.c.hubPace.with(ctx, stalls), file.ref())
+		m, err := k.c.hub.FileMetadata(k.c.hubPace.with(ctx, doublings), file.ref())
 		switch {
 		case err == nil && m.Location.URL == "":
 			return hub.Location{}, fmt.Errorf("the answer has no address: %w", hub.ErrProtocol)
 		case err == nil:
-			k.c.hubPace.answered(time.Since(asked), stalls)
+			k.c.hubPace.answered(time.Since(asked), doublings)
 			return m.Location, nil
-		case !errors.Is(err, hub.ErrStalled) || stalls >= maxStalls:
+		case !errors.Is(err, hub.ErrStalled) || doublings >= maxDoublings:
 			return hub.Location{}, err
 		}
 		k.c.stats.retries.Add(1)

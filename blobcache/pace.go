@@ -15,10 +15,12 @@ const (
 	maxPatience   = 2 * time.Second
 	firstPatience = time.Second // as long as no answer has been timed
 
-	// maxStalls is how often that is tried, each time with patienceGrowth times as much
-	// patience; then the client's own.
-	maxStalls      = 3
-	patienceGrowth = 4
+	// Each stall doubles the patience once, if answers to others came meanwhile, so that the
+	// trouble is this request's own, and twice otherwise: all may have become slow. After
+	// maxDoublings it is the client's own.
+	ownStall     = 1
+	anyStall     = 2
+	maxDoublings = 6
 )
 
 // pace is how fast storage answers. Now and then one answer of many never comes,
@@ -32,11 +34,10 @@ type pace struct {
 	variance time.Duration
 }
 
-// answered takes into account the time from a request that has failed so many times
-// before to its answer. What took longer than the patience with one request was repeated
-// by the client.
-func (p *pace) answered(d time.Duration, stalls int) {
-	if d > p.patience(stalls) {
+// answered takes into account the time from a request to its answer, with its patience
+// doubled so many times. What took longer than that was repeated by the client.
+func (p *pace) answered(d time.Duration, doublings int) {
+	if d > p.patience(doublings) {
 		return
 	}
 	p.mu.Lock()
@@ -49,24 +50,27 @@ func (p *pace) answered(d time.Duration, stalls int) {
 	p.mean += (d - p.mean) / 8
 }
 
-// patience is how long a request may stand still, after so many failures.
-func (p *pace) patience(stalls int) time.Duration {
+// patience is how long a request may stand still, doubled so many times.
+func (p *pace) patience(doublings int) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := firstPatience
 	if p.mean > 0 {
 		d = min(max(p.mean+8*p.variance, minPatience), maxPatience)
 	}
-	for range stalls {
-		d *= patienceGrowth
-	}
-	return d
+	return d << doublings
 }
 
-// with bounds the patience of the requests of ctx, which have failed that often.
-func (p *pace) with(ctx context.Context, stalls int) context.Context {
-	if stalls >= maxStalls {
+// with bounds the patience of the requests of ctx, doubled so many times until there is
+// progress.
+func (p *pace) with(ctx context.Context, doublings int) context.Context {
+	if doublings >= maxDoublings {
 		return ctx
 	}
-	return hub.WithPatience(ctx, p.patience(stalls))
+	return hub.WithPatience(ctx, func(received int64) time.Duration {
+		if received >= fetchUnit {
+			return p.patience(0)
+		}
+		return p.patience(doublings)
+	})
 }

@@ -19,7 +19,7 @@ func TestPace(t *testing.T) {
 	if got := p.patience(0); got != minPatience {
 		t.Errorf("with even answers: %v", got)
 	}
-	if got := p.patience(2); got != minPatience*patienceGrowth*patienceGrowth {
+	if got := p.patience(2 * anyStall); got != 16*minPatience {
 		t.Errorf("after two stalls: %v", got)
 	}
 	for i := range 50 {

@@ -8,6 +8,7 @@ const (
 	minWindow      = 128 << 10
 	sureWindow     = 1 << 20 // of a stream that may be expected to go on
 	maxWindow      = 256 << 20
+	maxWaiting     = 1 << 30 // of a stream whose reader waits for what failed, or takes long
 	maxSegment     = 3 << 20 // one range request: several round trips long where a connection has 25 MB/s
 	regularSegment = 8 << 20 // of a file in Git
 	minSegment     = 128 << 10
@@ -92,7 +93,7 @@ func (r *readahead) widen(s span) {
 	for i := len(r.streams) - 1; i >= 0; i-- {
 		st := &r.streams[i]
 		if s.end <= st.pos && s.off >= st.pos-streamSlack && st.window >= sureWindow {
-			st.window = min(2*st.window, maxWindow)
+			st.window = min(2*st.window, maxWaiting)
 			return
 		}
 	}

@@ -69,9 +69,10 @@ func (k *core) fetchSmall(file File) ([]byte, error) {
 		defer release()
 	}
 	content := make([]byte, k.key.size)
+	pause := func(d time.Duration) error { return sleep(k.c.ctx, d) }
 	for try := 1; ; try++ {
 		if k.key.size > 0 {
-			err := k.stream(k.c.ctx, file, span{0, k.key.size}, func(b []byte, off int64) error {
+			err := k.stream(k.c.ctx, file, span{0, k.key.size}, pause, func(b []byte, off int64) error {
 				copy(content[off:], b)
 				return nil
 			})

@@ -147,8 +147,13 @@ func (c *Client) doNothing(ctx context.Context, r *request) error {
 // withWhole sends a request and lets use read the answer. Where use fails with
 // ErrUnavailable, because the answer broke off, it is sent again if it may be.
 func (c *Client) withWhole(ctx context.Context, r *request, use func(*http.Response) error) error {
+	var h hurry
+	hurrying := ctx
+	if c.retrier.max > 0 {
+		hurrying = context.WithValue(ctx, hurryKey{}, &h)
+	}
 	for try := 0; ; try++ {
-		resp, err := c.do(ctx, r)
+		resp, err := c.do(hurrying, r)
 		if err != nil {
 			return err
 		}
@@ -156,6 +161,9 @@ func (c *Client) withWhole(ctx context.Context, r *request, use func(*http.Respo
 		resp.Body.Close()
 		if err == nil || !errors.Is(err, ErrUnavailable) || !repeatable(resp.Request) || try >= c.retrier.max {
 			return err
+		}
+		if errors.Is(err, ErrStalled) {
+			h.stalls++
 		}
 		if sleep(ctx, backoff(try)) != nil {
 			return err

@@ -21,7 +21,8 @@ type retrier struct {
 }
 
 const (
-	firstBackoff = 500 * time.Millisecond
+	quickBackoff = 100 * time.Millisecond // after the first try
+	firstBackoff = 500 * time.Millisecond // doubled with each try, from the second on
 	maxBackoff   = 8 * time.Second
 	// firstAnswer is how long a request that only reads waits for its answer the first
 	// time: one that takes longer mostly never comes, and somebody is waiting.
@@ -70,6 +71,11 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 			once = req.WithContext(context.WithValue(ctx, answerKey{}, firstAnswer))
 		}
 		resp, err := r.next.RoundTrip(once)
+		if h := hurried(req); h != nil && errors.Is(err, ErrStalled) && ctx.Err() == nil {
+			h.stalls++ // that try was extra
+			r.retries.Add(1)
+			continue
+		}
 		var wait time.Duration
 		switch {
 		case err == nil && !retryStatus(resp.StatusCode), err != nil && !retryError(ctx, err):
@@ -124,10 +130,14 @@ func retryError(ctx context.Context, err error) bool {
 		!errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// backoff is the wait after the given try, from 0.
+// backoff is the wait after the given try, from 0. The first is short: most of what fails
+// does so once.
 func backoff(try int) time.Duration {
 	d := maxBackoff
-	if try < 10 {
+	switch {
+	case try == 0:
+		d = quickBackoff
+	case try < 10:
 		d = min(firstBackoff<<try, maxBackoff)
 	}
 	return d/2 + rand.N(d/2)

@@ -373,3 +373,75 @@ func TestOffline(t *testing.T) {
 		wantKind(t, err, ErrOffline)
 	}
 }
+
+// A question that a reader waits for is asked once more after a few times what its like
+// takes, and then has all the time that there is.
+func TestHurry(t *testing.T) {
+	const answer = `{"branches":[],"tags":[],"converts":[]}`
+	for _, tt := range []struct {
+		name  string
+		usual time.Duration // of the answers before
+		hangs func(*http.Request) (*http.Response, error)
+		then  time.Duration // of the second answer
+		took  time.Duration
+		sent  int
+	}{
+		{"no answer", 30 * time.Millisecond, noAnswer, 0, minHurry, 2},
+		{"half an answer", 30 * time.Millisecond, halfAnswer(answer), 0, minHurry + quickBackoff/2, 2},
+		{"no answer of a slow Hub", time.Second, noAnswer, time.Second, 4*time.Second + time.Second, 2},
+		{"a Hub that has become slow", 30 * time.Millisecond, noAnswer, 8 * time.Second, minHurry + 4*minHurry + 8*time.Second, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent, bad := 0, false
+				c := fake(t, nil, func(cfg *Config) {
+					cfg.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+						sent++
+						if bad && sent == 1 {
+							return tt.hangs(r)
+						}
+						pause := tt.usual
+						if bad {
+							pause = tt.then
+						}
+						if err := sleep(r.Context(), pause); err != nil {
+							return nil, context.Cause(r.Context())
+						}
+						return inProcess{reply(200, answer)}.RoundTrip(r)
+					})
+				})
+				list := func() error {
+					_, err := c.Refs(t.Context(), testRepo, false)
+					return err
+				}
+				for range 3 {
+					if err := list(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				sent, bad = 0, true
+				start := time.Now()
+				if err := list(); err != nil {
+					t.Fatal(err)
+				}
+				if d := time.Since(start); d < tt.took || d > tt.took+quickBackoff || sent != tt.sent {
+					t.Errorf("%d requests, %v; want %d in %v", sent, d, tt.sent, tt.took)
+				}
+			})
+		})
+	}
+}
+
+func noAnswer(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, context.Cause(r.Context())
+}
+
+func halfAnswer(answer string) func(*http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: http.StatusOK, Request: r, ContentLength: int64(len(answer)), Header: http.Header{},
+			Body: stalled{r.Context(), strings.NewReader(answer[:len(answer)/2])},
+		}, nil
+	}
+}

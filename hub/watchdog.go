@@ -13,10 +13,11 @@ import (
 // [ErrUnavailable].
 var ErrStalled = errors.New("nothing was received for too long")
 
-// WithPatience lets requests that only read wait at most d for the next byte, where
-// that is less than Config.ProgressTimeout. One that stalls isn't repeated: it is for
+// WithPatience lets requests that only read wait at most so long for the next byte, where
+// that is less than Config.ProgressTimeout. d is asked before each wait, with how many
+// bytes of the answer's body have come. A request that stalls isn't repeated: it is for
 // the caller to try again, with more patience.
-func WithPatience(ctx context.Context, d time.Duration) context.Context {
+func WithPatience(ctx context.Context, d func(received int64) time.Duration) context.Context {
 	return context.WithValue(ctx, patienceKey{}, d)
 }
 
@@ -26,8 +27,8 @@ type patienceKey struct{}
 type answerKey struct{}
 
 // patience is what WithPatience set, or false.
-func patience(ctx context.Context) (time.Duration, bool) {
-	d, ok := ctx.Value(patienceKey{}).(time.Duration)
+func patience(ctx context.Context) (d func(received int64) time.Duration, ok bool) {
+	d, ok = ctx.Value(patienceKey{}).(func(int64) time.Duration)
 	return d, ok
 }
 
@@ -39,19 +40,28 @@ type watchdog struct {
 	next     http.RoundTripper
 	progress time.Duration // for a byte, and for the answer to a request that only reads
 	answer   time.Duration // for the answer to any other
+	tempo    tempo
 }
 
 func (w *watchdog) RoundTrip(req *http.Request) (*http.Response, error) {
 	limit, progress := w.answer, w.progress
+	var impatient func(int64) time.Duration
 	if readsOnly(req) {
-		if d, ok := patience(req.Context()); ok {
-			progress = min(progress, d)
-		}
 		limit = progress
+		if d, ok := patience(req.Context()); ok {
+			impatient = d
+			limit = min(limit, d(0))
+		}
 		if d, ok := req.Context().Value(answerKey{}).(time.Duration); ok {
 			limit = min(limit, d)
 		}
 	}
+	kind := tempoKind(req)
+	if h := hurried(req); h != nil {
+		d := w.tempo.patience(kind, h.stalls)
+		limit, progress = min(limit, d), min(progress, d)
+	}
+	asked := time.Now()
 	ctx, cancel := context.WithCancelCause(req.Context())
 	timer := time.AfterFunc(limit, func() { cancel(ErrStalled) })
 	watched := req.WithContext(ctx)
@@ -72,7 +82,10 @@ func (w *watchdog) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &watchedBody{resp.Body, ctx, cancel, timer, progress}
+	if kind != "" {
+		w.tempo.answered(kind, time.Since(asked))
+	}
+	resp.Body = &watchedBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, limit: progress, patience: impatient}
 	return resp, nil
 }
 
@@ -83,12 +96,20 @@ type watchedBody struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	limit  time.Duration
+
+	patience func(received int64) time.Duration // nil if limit is all
+	received int64
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.limit)
+	limit := b.limit
+	if b.patience != nil {
+		limit = min(limit, b.patience(b.received))
+	}
+	b.timer.Reset(limit)
 	n, err := b.body.Read(p)
 	b.timer.Stop()
+	b.received += int64(n)
 	if err != nil && err != io.EOF && errors.Is(context.Cause(b.ctx), ErrStalled) {
 		err = ErrStalled
 	}
