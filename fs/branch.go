@@ -371,7 +371,7 @@ func (t *tree) tellOne(path string) {
 	}
 	k := t.repo.m.kernel
 	k.forgetChanged(d, name)
-	k.attributes(d.EmbeddedInode())
+	k.list(d.EmbeddedInode())
 }
 
 // progress notes how far an upload is.

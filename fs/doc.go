@@ -56,8 +56,9 @@
 //
 // # What the kernel remembers
 //
-// In trees everything, for ever: names, that a name isn't there, attributes, pages; of
-// files that are changed here, attributes for a second. A file's attributes and pages
+// In trees everything, for ever: names, that a name isn't there, attributes, pages, and
+// where nothing has been changed here what was listed; of files that are changed here,
+// attributes for a second. A file's attributes and pages
 // change only by what the kernel itself is asked for, so only names and directories have
 // to be taken back, when a tree moves to another commit (move.go): our own commits are
 // moves, too. What is altered otherwise, a conflict that was solved or changes that were

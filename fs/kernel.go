@@ -40,11 +40,14 @@ const notifiers = 8
 
 // kernel tells the kernel what to forget. It is never called with a lock held, by
 // what a request of the kernel waits for, or after the mount has ended. It never
-// drops pages: what a file contains doesn't change.
+// drops pages of files: what a file contains doesn't change. The pages of a directory
+// are the names that were listed.
 type kernel struct {
 	base    context.Context // ends with the mount
 	names   atomic.Int64    // told to forget
 	changes atomic.Int64    // directories of which something was told
+	// listings are the directories that were read here, and not from the kernel's cache.
+	listings atomic.Int64
 }
 
 // moved tells what a move changed, and returns when the kernel has forgotten it.
@@ -64,6 +67,7 @@ func (k *kernel) moved(changes []change, late []*dirNode) {
 	for _, d := range late {
 		all.Go(func() error {
 			k.forget(d.EmbeddedInode(), barrier)
+			k.list(d.EmbeddedInode())
 			return nil
 		})
 	}
@@ -91,7 +95,7 @@ func (k *kernel) changed(c change) {
 		}
 		k.forgetChanged(c.d, name)
 	})
-	k.attributes(dir)
+	k.list(dir)
 }
 
 // forgetAll drops all names that the kernel may know in a directory, and those of
@@ -111,7 +115,8 @@ func (k *kernel) forgetAll(d *dirNode, l *blobcache.Listing) {
 			k.forget(dir, name)
 		}
 	}
-	k.attributes(dir)
+	k.forget(dir, barrier)
+	k.list(dir)
 }
 
 // forgetChanged drops a name, unless it is that of a directory which is still there: a
@@ -166,6 +171,15 @@ func (k *kernel) forget(dir *fs.Inode, name string) {
 	if k.base.Err() == nil {
 		k.names.Add(1)
 		_ = dir.NotifyEntry(name)
+	}
+}
+
+// list drops the attributes of a directory and what was listed of it. What was read
+// before the change has to have arrived: the kernel takes the lock of the directory for
+// a name, but not for this.
+func (k *kernel) list(dir *fs.Inode) {
+	if k.base.Err() == nil {
+		_ = dir.NotifyContent(0, 0)
 	}
 }
 

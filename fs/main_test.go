@@ -62,11 +62,13 @@ type answer struct {
 	Errno  int
 	Status Status
 	// Names counts names that the kernel was told to forget.
-	Names   int64
-	Pollers int64
-	Push    PushResult
-	Changes []Change
-	Found   []Recovery
+	Names int64
+	// Listings counts directories that were read there, and not from the cache of the kernel.
+	Listings int64
+	Pollers  int64
+	Push     PushResult
+	Changes  []Change
+	Found    []Recovery
 }
 
 func daemon(config string) int {
@@ -189,7 +191,7 @@ func obey(m *Mount, c command) answer {
 	if err != nil {
 		a.Err, a.Errno = err.Error(), int(errno(err))
 	}
-	a.Status, a.Names, a.Pollers = m.Status(), m.kernel.names.Load(), m.pollers.Load()
+	a.Status, a.Names, a.Listings, a.Pollers = m.Status(), m.kernel.names.Load(), m.kernel.listings.Load(), m.pollers.Load()
 	return a
 }
 

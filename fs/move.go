@@ -86,6 +86,7 @@ func (t *tree) move(ctx context.Context, next *snapshot) error {
 	clear(t.late)
 	if err != nil {
 		t.mu.Unlock()
+		t.repo.m.kernel.moved(nil, late)
 		return fmt.Errorf("move %s to %s: %w", t, next.commit, err)
 	}
 	old := t.snap.Swap(next)
@@ -95,6 +96,9 @@ func (t *tree) move(ctx context.Context, next *snapshot) error {
 		case at != dirs[i].at: // renamed
 			c.d.shown = unknownView(next)
 		default:
+			if c.d.shown.listing != c.new.listing {
+				c.d.former = c.d.shown
+			}
 			c.d.shown = c.new
 		}
 	}

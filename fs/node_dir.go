@@ -20,8 +20,8 @@ type dirNode struct {
 	top string // path in the tree of a node that stands in no other
 
 	// shown is the view that the kernel may remember names of, nil if there is
-	// none. It is guarded by tree.mu.
-	shown *view
+	// none, and former what that was before the last change. They are guarded by tree.mu.
+	shown, former *view
 }
 
 var (
@@ -139,12 +139,6 @@ func (d *dirNode) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOu
 		return m.fail("getattr", d.t, at, err)
 	}
 	return 0
-}
-
-// OpendirHandle opens the directory for listing. What it lists is decided by the
-// first read.
-func (d *dirNode) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return &dirHandle{d: d}, 0, 0
 }
 
 // Statfs tells of the disk on which changes are kept, where there may be some. How

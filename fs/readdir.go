@@ -2,11 +2,13 @@ package fs
 
 import (
 	"context"
+	"encoding/binary"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/hubfs/hubfs/blobcache"
 	"github.com/hubfs/hubfs/writeback"
 )
 
@@ -14,13 +16,19 @@ import (
 // the one that was shown at the first read after opening or rewinding. go-fuse
 // calls its methods one at a time.
 //
-// Positions in the stream are indices: 0 is ".", 1 is "..", then the entries.
+// Positions in the stream are indices, 0 is ".", 1 is "..", then the entries, beside a
+// tag that listings of other content don't have: in the kernel's cache of a directory,
+// what one stream reads never goes on where another one stopped. Trees with changes,
+// of which the kernel caches none, have the tag 0.
 type dirHandle struct {
 	d   *dirNode
 	v   *view // nil before the first read
 	pos int   // of what Readdirent returns next
+	tag uint64
 	// merged is the listing instead of v in a tree with changes.
 	merged []writeback.Entry
+	// opened is what was shown then. What the kernel has read from its cache is of that.
+	opened *view
 }
 
 var (
@@ -30,7 +38,37 @@ var (
 	_ fs.FileFsyncdirer   = (*dirHandle)(nil)
 )
 
-const dots = 2 // "." and ".."
+const (
+	dots     = 2 // "." and ".."
+	tagShift = 32
+	tagMask  = 1<<31 - 1 // the kernel's positions are signed
+)
+
+// OpendirHandle opens the directory for listing. What it lists is decided by the first
+// read. The kernel keeps the names, until it is told that they change, or changes them
+// itself; those of a tree with changes may change otherwise, too.
+func (d *dirNode) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	h := &dirHandle{d: d}
+	if d.t.branch.Load() != nil {
+		return h, 0, 0
+	}
+	d.t.mu.Lock()
+	defer d.t.mu.Unlock()
+	h.opened = d.shown
+	return h, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+}
+
+// tag is a number for what is listed: the first bits of the folder's id, or of the
+// commit where it has none.
+func (v *view) tag() uint64 {
+	id := v.oid
+	if id == noOID {
+		if oid, err := blobcache.ParseOID(v.snap.commit); err == nil {
+			id = oid
+		}
+	}
+	return uint64(binary.BigEndian.Uint32(id[:4])) & tagMask
+}
 
 // Readdirent returns the next entry, nil at the end.
 func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
@@ -40,7 +78,7 @@ func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 		}
 	}
 	pos := h.pos
-	e := &fuse.DirEntry{Mode: syscall.S_IFDIR, Off: uint64(pos + 1)}
+	e := &fuse.DirEntry{Mode: syscall.S_IFDIR, Off: h.tag<<tagShift | uint64(pos+1)}
 	switch {
 	case pos == 0:
 		e.Name, e.Ino = ".", h.d.ino
@@ -63,6 +101,7 @@ func (h *dirHandle) begin(ctx context.Context) syscall.Errno {
 	t := h.d.t
 	c, end := newCall(ctx, t.repo.m.ctx)
 	defer end()
+	t.repo.m.kernel.listings.Add(1)
 	if b := t.branch.Load(); b != nil {
 		path, gone := h.d.standing()
 		if gone {
@@ -73,6 +112,7 @@ func (h *dirHandle) begin(ctx context.Context) syscall.Errno {
 			return t.repo.m.fail("readdir", t, path, err)
 		}
 		h.merged = append(make([]writeback.Entry, 0, len(entries)), entries...)
+		h.tag = 0
 		return 0
 	}
 	v, _, err := t.show(c, h.d)
@@ -82,7 +122,7 @@ func (h *dirHandle) begin(ctx context.Context) syscall.Errno {
 	if err != nil {
 		return t.repo.m.fail("readdir", t, h.d.path(), err)
 	}
-	h.v = v
+	h.v, h.tag = v, v.tag()
 	return 0
 }
 
@@ -144,15 +184,42 @@ func (h *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 }
 
 // Seekdir goes to a position that an entry told. Rewinding shows the directory as
-// it is then.
-func (h *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
-	if off == 0 {
+// it is then. The beginning of a stream may have come from the kernel's cache, of which
+// nothing is known here.
+func (h *dirHandle) Seekdir(ctx context.Context, off uint64) syscall.Errno {
+	tag, pos := off>>tagShift, int(off&(1<<tagShift-1))
+	switch {
+	case off == 0:
 		h.v, h.merged = nil, nil
-	} else if h.v == nil && h.merged == nil || off > uint64(h.len()+dots) {
+	case h.v == nil && h.merged == nil:
+		if no := h.resume(ctx, tag); no != 0 {
+			return no
+		}
+	}
+	switch {
+	case off == 0:
+	case tag != h.tag:
+		return syscall.ESTALE // the tree has moved twice meanwhile
+	case pos > h.len()+dots:
 		return syscall.EINVAL
 	}
-	h.pos = int(off)
+	h.pos = pos
 	return 0
+}
+
+// resume goes on with what a stream has begun with, if that is still known.
+func (h *dirHandle) resume(ctx context.Context, tag uint64) syscall.Errno {
+	t := h.d.t
+	t.mu.Lock()
+	known := []*view{h.opened, h.d.shown, h.d.former}
+	t.mu.Unlock()
+	for _, v := range known {
+		if v != nil && v.tag() == tag && !v.gone && !v.unknown {
+			h.v, h.tag = v, tag
+			return 0
+		}
+	}
+	return h.begin(ctx)
 }
 
 // Fsyncdir commits what is changed in the directory: it is what sync PATH does.

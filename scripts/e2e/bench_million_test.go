@@ -23,7 +23,7 @@ func million(t *testing.T) []row {
 	for d := range folders {
 		var ops []localhub.Operation
 		for f := range files {
-			ops = append(ops, localhub.Operation{Kind: localhub.OpAdd, Path: fmt.Sprintf("d%02d/file-%05d.txt", d, f), Content: []byte("same\n")})
+			ops = append(ops, localhub.Operation{Kind: localhub.OpAdd, Path: fmt.Sprintf("d%02d/file-%05d.txt", d, f), Content: []byte{byte(d)}})
 		}
 		u.commit("10,000 files", ops...)
 	}
