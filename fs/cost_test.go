@@ -253,3 +253,62 @@ func TestLargeFolder(t *testing.T) {
 		t.Errorf("%d entries after a move", n)
 	}
 }
+
+// Who walks through large folders in order finds the next two listed already, and whoever
+// picks some pays for these.
+func TestListingAheadOfWalk(t *testing.T) {
+	const files = pageEntries // a request for each folder
+	s := hubtest.New(t)
+	if err := s.Hub.CreateRepo("dataset", "alice/many", localhub.RepoOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var ops []localhub.Operation
+	for i := range 12 {
+		for j := range files {
+			ops = append(ops, add(fmt.Sprintf("%04d/%05d", i, j), fmt.Sprint(i)))
+		}
+	}
+	if _, err := s.Hub.Commit("dataset", "alice/many", "main", localhub.CommitInput{Title: "many", Operations: ops}); err != nil {
+		t.Fatal(err)
+	}
+	listed := func() (all []string) {
+		for _, r := range s.Hub.Requests() {
+			if _, folder, ok := strings.Cut(r.Path, "/tree/"); ok {
+				if _, folder, ok = strings.Cut(folder, "/"); ok {
+					all = append(all, folder)
+				}
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	until := func(want ...string) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			if slices.Equal(listed(), want) {
+				return
+			}
+		}
+		t.Errorf("listed are %q, want %q", listed(), want)
+	}
+	picks := mount(t, s, "datasets/alice/many")
+	s.Hub.ResetCounts()
+	for _, name := range []string{"0001", "0004", "0006", "0009", "0011"} {
+		names(t, picks.path(name))
+	}
+	until("0001", "0004", "0006", "0009", "0011")
+	walks := mount(t, s, "datasets/alice/many")
+	s.Hub.ResetCounts()
+	for i := range 3 {
+		names(t, walks.path(fmt.Sprintf("%04d", i)))
+	}
+	until("0000", "0001", "0002", "0003", "0004")
+	names(t, walks.path("0003"))
+	until("0000", "0001", "0002", "0003", "0004", "0005")
+	for i := range 12 {
+		names(t, walks.path(fmt.Sprintf("%04d", i)))
+	}
+	if n := len(listed()); n != 12 {
+		t.Errorf("%d requests for 12 folders: %q", n, listed())
+	}
+}

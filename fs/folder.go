@@ -40,10 +40,12 @@ func (m *Mount) folder(ctx context.Context, r *repo, s *snapshot, p string, oid 
 		if p == "" && s.date.Load() == 0 {
 			s.date.CompareAndSwap(0, m.commitDate(ctx, r, s.commit))
 		}
+		m.listAhead(r, s, p) //nolint:contextcheck // it is the mount's
 		return l, nil
 	}
 	if p != "" && oid != noOID {
 		m.fetchAround(ctx, r, s, p)
+		m.listAhead(r, s, p) //nolint:contextcheck // it is the mount's
 	}
 	return m.listings.do(ctx, key, func(ctx context.Context) (*blobcache.Listing, error) {
 		return m.fetchFolder(ctx, r, s, p, oid, nil)

@@ -40,6 +40,8 @@ type walk struct {
 	requests int // for those, and for all that is below them
 	entries  int // that came
 	tried    bool
+	last     string // the folder that was asked for last
+	run      int    // of how many in order it is the last
 }
 
 // note enters the listing of the folder at p.
@@ -49,22 +51,27 @@ func (w *walks) note(p string, entries int) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.below == nil {
-		w.below = make(map[string]*walk)
-	}
 	for direct := true; p != ""; direct = false {
 		p, _ = splitPath(p)
-		b := w.below[p]
-		if b == nil {
-			b = new(walk)
-			w.below[p] = b
-		}
+		b := w.belowLocked(p)
 		if direct {
 			b.folders++
 		}
 		b.requests += max(1, (entries+pageEntries-1)/pageEntries)
 		b.entries += entries
 	}
+}
+
+func (w *walks) belowLocked(p string) *walk {
+	if w.below == nil {
+		w.below = make(map[string]*walk)
+	}
+	b := w.below[p]
+	if b == nil {
+		b = new(walk)
+		w.below[p] = b
+	}
+	return b
 }
 
 // promising gives the highest folder above p of which everything should be listed
