@@ -177,9 +177,9 @@ func (k *core) pause(ctx context.Context, f *fetch, d time.Duration, release *fu
 	}
 	(*release)()
 	*release = func() {}
-	k.setPaused(f, true)
+	k.setPaused(f, true) //nolint:contextcheck // a fetch belongs to the core
 	err := sleep(ctx, d)
-	k.setPaused(f, false)
+	k.setPaused(f, false) //nolint:contextcheck // likewise
 	if err != nil {
 		return err
 	}
