@@ -7,11 +7,13 @@ import (
 )
 
 // DefaultLocalOnly are names that never leave the machine, as shell patterns for
-// one name at any depth. One that ends in "/" is for folders, and all below them.
+// one name at any depth, or for several with "/" between them. One that ends in "/" is
+// for folders, and all below them. In .cache/huggingface a download into a folder keeps
+// its marks; the Hub takes no such folder, so nobody could mend what failed there.
 func DefaultLocalOnly() []string {
 	return []string{
 		".git/", ".DS_Store", "._*", ".Trash*/", "*.swp", "*~", ".#*", ".nfs*", ".fuse_hidden*",
-		"__pycache__/", ".ipynb_checkpoints/",
+		"__pycache__/", ".ipynb_checkpoints/", ".cache/huggingface/",
 	}
 }
 
@@ -25,15 +27,24 @@ var appendedLogs = []string{"*.jsonl", "*.csv", "*.txt", "*.out"}
 // folders, and its own.
 func localName(patterns []string, p string) bool {
 	parts := strings.Split(p, "/")
-	for i, name := range parts {
-		for _, pattern := range patterns {
-			folder := strings.HasSuffix(pattern, "/")
-			if folder && i == len(parts)-1 {
-				continue
-			}
-			if matchName(strings.TrimSuffix(pattern, "/"), name) {
-				return true
-			}
+	for _, pattern := range patterns {
+		names, folder := strings.CutSuffix(pattern, "/")
+		within := parts
+		if folder {
+			within = parts[:len(parts)-1]
+		}
+		if matchRun(strings.Split(names, "/"), within) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchRun says whether patterns match names that follow each other somewhere in parts.
+func matchRun(patterns, parts []string) bool {
+	for ; len(parts) >= len(patterns); parts = parts[1:] {
+		if slices.EqualFunc(patterns, parts[:len(patterns)], matchName) {
+			return true
 		}
 	}
 	return false

@@ -30,6 +30,9 @@ func TestTools(t *testing.T) {
 		{"mv", nil, `cp -r "$SRC" copy; mv copy moved; mv moved/dir/b.txt moved/c.txt; mkdir -p x/y; mv moved x/y/; mv x/y/moved/big.bin .`, nil},
 		{"sed -i", []string{"sed"}, `cp "$SRC/a.txt" .; sed -i -e 's/line/LINE/' a.txt; sed -i.bak -e 1d a.txt`, nil},
 		{"vim", []string{"vim"}, `cp "$SRC/a.txt" .; vim -es -u NONE -c 'set backup backupcopy=auto' -c '%s/line/LINE/' -c 'wq' a.txt; vim -es -u NONE -c 'normal Gonew' -c 'wq' a.txt`, []string{"a.txt~"}},
+		// As a download with --local-dir leaves it: the files, and marks that the Hub doesn't take.
+		{"hf download", nil, `mkdir -p data/.cache/huggingface/download; printf '*' > data/.cache/huggingface/.gitignore; cp "$SRC/big.bin" data; : > data/.cache/huggingface/download/big.bin.lock
+			printf 'commit\netag\n1.0\n' > data/.cache/huggingface/download/big.bin.metadata`, []string{"data/.cache/huggingface"}},
 		{"shell", nil, `for i in 1 2 3 4 5; do echo $i >> list; done; : > empty; printf x > short; truncate -s 1000000 sparse.bin; printf end | dd of=sparse.bin bs=1 seek=500000 conv=notrunc status=none; rm short; mkdir only-local; ln list hard 2>/dev/null && exit 7; ln -s list soft 2>/dev/null && exit 8; true`, []string{"only-local"}},
 		{"sqlite3", []string{"sqlite3"}, `sqlite3 data.db 'create table t(a,b); insert into t values(1,"x"),(2,"y");'
 			for i in 1 2 3; do sqlite3 data.db "insert into t values($i, hex(randomblob(20000)))"; done
