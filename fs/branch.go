@@ -277,7 +277,32 @@ func (t *tree) catchUp(ctx context.Context) error {
 		if err := t.move(ctx, at.s); err != nil {
 			return err
 		}
+		t.repo.advance(t.pointer(), at.s.commit)
 	}
+}
+
+// keepHead is for the end: it has the next mount know the last commit from here, and what
+// the kernel was told of its tree, though the Hub may be out of reach then.
+func (t *tree) keepHead(ctx context.Context) error {
+	at, ok := t.branch.Load().Tree().(*branchTree)
+	known, _ := t.repo.known()
+	if !ok || known == nil {
+		return nil
+	}
+	if _, commit, _ := known.find(t.pointer()); commit == at.s.commit {
+		return nil
+	}
+	t.mu.Lock()
+	dirs := t.rememberedLocked()
+	t.mu.Unlock()
+	if _, err := t.repo.m.folder(ctx, t.repo, at.s, "", noOID); err != nil {
+		return err
+	}
+	if _, err := t.prepare(ctx, at.s, dirs); err != nil {
+		return err
+	}
+	t.repo.advance(t.pointer(), at.s.commit)
+	return nil
 }
 
 // catchUpSoon is catchUp in the background, again and again until it succeeds. It may be

@@ -380,6 +380,50 @@ func TestWriteWithoutHub(t *testing.T) {
 	}
 }
 
+// What was committed by a mount is there in the next one, though the Hub is not, however
+// soon the mount ended.
+func TestCommitIsSeenWithoutHub(t *testing.T) {
+	for _, waits := range []bool{true, false} {
+		t.Run(fmt.Sprintf("shown before the end %v", waits), func(t *testing.T) {
+			s := hubtest.New(t)
+			create(t, s, "model", "alice/m", map[string]string{"f": "old", "d/x": "x", "far/away": "y"})
+			state, cache := filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "hub")
+			config := func(c *daemonConfig) { c.Write.StateDir, c.CacheDir, c.Retries = state, cache, -1 }
+			m := mountWritable(t, s, "alice/m", config)
+			wantContent(t, m.path("f"), "old")
+			m.write("f", "new")
+			m.write("d/first", "1")
+			if err := os.MkdirAll(m.path("deep/er"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			m.write("deep/er/g", "2")
+			m.commitAll()
+			if waits {
+				head, err := s.Hub.Head("model", "alice/m", "main")
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.wait("", head)
+			}
+			m.unmount()
+			s.Stop()
+			m = mountWritable(t, s, "alice/m", config)
+			for name, want := range map[string]string{"f": "new", "d/first": "1", "deep/er/g": "2"} {
+				wantContent(t, m.path(name), want)
+			}
+			wantNames(t, m.path(), ".gitattributes", "d", "deep", "f", "far")
+			m.write("d/first", "2")
+			m.unmount()
+			s.Start()
+			m = mountWritable(t, s, "alice/m", config)
+			m.commitAll()
+			wantHub(t, s, "alice/m", "main", "d/first", "2")
+			wantHub(t, s, "alice/m", "main", "f", "new")
+			wantNames(t, m.path("d"), "first", "x")
+		})
+	}
+}
+
 // A full disk is ENOSPC at the write, and harms nothing that was written before.
 func TestStagingDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {

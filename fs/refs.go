@@ -108,6 +108,21 @@ func (r *refs) find(revision string) (name, commit string, ok bool) {
 	return name, c, ok
 }
 
+// with is r with a branch, or another reference, that points at a commit.
+func (r *refs) with(revision, commit string) *refs {
+	next := *r
+	name, _, _ := r.find(revision)
+	in := &next.Branches
+	if strings.HasPrefix(name, "refs/") {
+		in = &next.Others
+	}
+	more := make(map[string]string, len(*in)+1)
+	maps.Copy(more, *in)
+	more[name] = commit
+	*in = more
+	return &next
+}
+
 // needsPulls says whether a revision is found only among pull requests.
 func needsPulls(revision string) bool { return strings.HasPrefix(revision, pullsPrefix) }
 

@@ -185,11 +185,30 @@ func (r *repo) fetchReferences(ctx context.Context, withPulls bool) (*refs, erro
 	r.refs, r.refsAt, r.triedAt = found, now, now
 	r.mu.Unlock()
 	if old == nil || !old.equal(found) {
-		if err := r.m.cache.PutRecord(recordRefs, r.m.recordKey(r.id.String()), found); err != nil {
-			r.m.log.Warn("can't keep references for times without network", "repo", r.id.String(), "error", err)
-		}
+		r.keep(found)
 	}
 	return found, nil
+}
+
+// advance notes where a commit from here has moved a revision, which the Hub hasn't been
+// asked about since, and keeps it for times without network.
+func (r *repo) advance(revision, commit string) {
+	r.mu.Lock()
+	if r.refs == nil {
+		r.mu.Unlock()
+		return
+	}
+	next := r.refs.with(revision, commit)
+	r.refs = next
+	r.mu.Unlock()
+	r.keep(next)
+}
+
+// keep has later mounts find the references when the Hub is out of reach.
+func (r *repo) keep(found *refs) {
+	if err := r.m.cache.PutRecord(recordRefs, r.m.recordKey(r.id.String()), found); err != nil {
+		r.m.log.Warn("can't keep references for times without network", "repo", r.id.String(), "error", err)
+	}
 }
 
 // settle is how old references may be to say that a revision doesn't exist.

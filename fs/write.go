@@ -351,6 +351,9 @@ func (m *Mount) Uploads() []Upload {
 // for after Wait, and needed only if Options.Write is set.
 func (m *Mount) Close() error { return m.closeErr() }
 
+// keepHeadTimeout is how long the end of a mount may wait for the listings of its last commits.
+const keepHeadTimeout = 5 * time.Second
+
 func (m *Mount) close() error {
 	m.closing.Lock()
 	m.closed = true
@@ -361,6 +364,13 @@ func (m *Mount) close() error {
 	for _, t := range trees {
 		if err := t.branch.Load().Close(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", t, err))
+		}
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, keepHeadTimeout)
+	defer cancel()
+	for _, t := range trees {
+		if err := t.keepHead(ctx); err != nil {
+			m.log.Warn("without the Hub, the next mount shows an older commit", "tree", t.String(), "error", err)
 		}
 	}
 	m.end()

@@ -232,7 +232,7 @@ func (p *writePlan) notices(recovered []fs.Recovery) []string {
 		}
 	}
 	if left > 0 {
-		out = append(out, fmt.Sprintf("note: %s of dead mounts lie in %s; hubfs recover lists them", plural(left, "other journal"), p.StateDir))
+		out = append(out, fmt.Sprintf("note: of dead mounts there is %s in %s; hubfs recover lists them", plural(left, "other journal"), p.StateDir))
 	}
 	return out
 }
