@@ -55,7 +55,7 @@ func TestBench(t *testing.T) {
 		measure func(*testing.T) []row
 	}{
 		{"warm", warmReads}, {"cold", coldSequential}, {"middle", coldMiddle}, {"listing", listing}, {"million", million}, {"ready", ready},
-		{"small", smallFiles}, {"shards", shards}, {"tensor", oneTensor}, {"mapped", mappedFaults}, {"eight", eightReaders}, {"faults", underFaults}, {"peers", peers},
+		{"small", smallFiles}, {"shards", shards}, {"pretrained", pretrained}, {"tensor", oneTensor}, {"mapped", mappedFaults}, {"eight", eightReaders}, {"faults", underFaults}, {"peers", peers},
 		{"writing", writing}, {"many", manySmall},
 	} {
 		t.Run(bench.name, func(t *testing.T) {
