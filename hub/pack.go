@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1" //nolint:gosec // the hash that git names objects by
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,18 +17,19 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// MaxPack is how many bytes FetchBlobs takes from one answer, and so about what
-// it may hold in memory: git may send an object as its difference from any other
-// in the same answer.
+// MaxPack is how many bytes FetchBlobs takes from one answer, how many it unpacks of
+// it, and how many of differences it keeps that came before what they differ from: git
+// may send an object as its difference from any other in the same answer. Twice as much
+// is about what it may hold in memory.
 const MaxPack = 64 << 20
 
 // packTries is how often an answer may break without a single object.
 const packTries = 3
 
 // FetchBlobs brings many regular files by one request: ids are the Git blob ids
-// that the tree lists as OID. Each is given to each once, verified, in any order
-// (servers tend to keep that of ids); its content must not be changed. All of them together must be less than [MaxPack]
-// bytes. A file in LFS comes as its pointer.
+// that the tree lists as OID. Each of them is given to each once, verified, in any
+// order (servers tend to keep that of ids); its content must not be changed. All of
+// them together must be less than [MaxPack] bytes. A file in LFS comes as its pointer.
 //
 // The Hub's quota of resolved files isn't touched. A server that doesn't serve
 // packs answers with an error of kind [ErrNotFound], [ErrForbidden] or
@@ -171,7 +173,7 @@ func readPack(r io.Reader, give func(id string, content []byte) error) error {
 	for len(p.waiting) > 0 {
 		n := len(p.waiting)
 		again := p.waiting
-		p.waiting = nil
+		p.waiting, p.delayed = nil, 0
 		for _, d := range again {
 			if err := p.add(d.head, d.delta); err != nil {
 				return err
@@ -187,8 +189,9 @@ func readPack(r io.Reader, give func(id string, content []byte) error) error {
 type packReader struct {
 	byOffset map[int64][]byte
 	byID     map[string][]byte
-	size     int64 // of what is held
+	size     int64 // of the content that is held
 	waiting  []waitingDelta
+	delayed  int64 // bytes in waiting
 	give     func(id string, content []byte) error
 }
 
@@ -206,8 +209,15 @@ func (p *packReader) add(h *packfile.ObjectHeader, content []byte) error {
 			base, ok = p.byID[h.Reference.String()]
 		}
 		if !ok {
+			if p.delayed += int64(len(content)); p.delayed > MaxPack {
+				return fmt.Errorf("differences of more than %d MiB wait for their base", MaxPack>>20)
+			}
 			p.waiting = append(p.waiting, waitingDelta{h, content})
 			return nil
+		}
+		// A few bytes of a difference can stand for any number of its base's.
+		if n := patchedSize(content); n > MaxPack {
+			return fmt.Errorf("an object of %d bytes", n)
 		}
 		var err error
 		if content, err = packfile.PatchDelta(base, content); err != nil {
@@ -225,6 +235,15 @@ func (p *packReader) add(h *packfile.ObjectHeader, content []byte) error {
 		return &eachError{err}
 	}
 	return nil
+}
+
+// patchedSize is how long a difference says that its object is. It begins with two numbers
+// (binary.Uvarint reads them as git writes them), the length of the base and this one.
+// What isn't a number is 0, and for PatchDelta to refuse.
+func patchedSize(delta []byte) uint64 {
+	_, n := binary.Uvarint(delta)
+	size, _ := binary.Uvarint(delta[max(n, 0):])
+	return size
 }
 
 // blobID is the name that git gives to content.

@@ -2,7 +2,10 @@ package hub_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"context"
+	"crypto/sha1"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +15,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,6 +177,70 @@ func TestFetchBlobsFromGit(t *testing.T) {
 		if refused < 10 {
 			t.Errorf("%s: of 19 damaged packs %d were refused", kind, refused)
 		}
+	}
+}
+
+// TestFetchBlobsFromBomb has small packs that stand for much: they are refused before
+// that much is in memory.
+func TestFetchBlobsFromBomb(t *testing.T) {
+	const (
+		blob     = 3
+		refDelta = 7
+	)
+	base := make([]byte, 1<<20)
+	baseID := sha1.Sum(append([]byte("blob 1048576\x00"), base...))
+	deflate := func(content []byte) []byte {
+		var b bytes.Buffer
+		z := zlib.NewWriter(&b)
+		_, _ = z.Write(content) // into memory
+		z.Close()
+		return b.Bytes()
+	}
+	object := func(kind byte, size int, ref, deflated []byte) []byte {
+		head := []byte{kind<<4 | byte(size&0xf)}
+		for size >>= 4; size > 0; size >>= 7 {
+			head[len(head)-1] |= 0x80
+			head = append(head, byte(size&0x7f))
+		}
+		return slices.Concat(head, ref, deflated)
+	}
+	pack := func(objects ...[]byte) []byte {
+		b := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(len(objects)))
+		for _, o := range objects {
+			b = append(b, o...)
+		}
+		sum := sha1.Sum(b)
+		return append(b, sum[:]...)
+	}
+	// 1024 times the base, by as many orders to copy all of it.
+	large := binary.AppendUvarint(binary.AppendUvarint(nil, 1<<20), 1<<30)
+	for range 1024 {
+		large = append(large, 0x80|0x40, 0x10) // offset 0, size 0x10 << 16
+	}
+	const size = 16 << 20
+	zeros := deflate(make([]byte, size))
+	late := [][]byte{object(blob, 1, nil, deflate([]byte("a")))}
+	for i := range 64 { // none of them has its base here
+		late = append(late, object(refDelta, size, bytes.Repeat([]byte{byte(i)}, sha1.Size), zeros))
+	}
+	for name, pack := range map[string][]byte{
+		"large":   pack(object(blob, len(base), nil, deflate(base)), object(refDelta, len(large), baseID[:], deflate(large))),
+		"waiting": pack(late...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := packServer(t, pack)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := c.FetchBlobs(t.Context(), hub.Repo{Type: hub.Model, ID: "a/b"}, []string{strings.Repeat("ab", 20)},
+				func(string, []byte) error { return errors.New("something came") })
+			runtime.ReadMemStats(&after)
+			if !errors.Is(err, hub.ErrProtocol) {
+				t.Errorf("got %v", err)
+			}
+			if n := (after.TotalAlloc - before.TotalAlloc) >> 20; n > 512 {
+				t.Errorf("%d KiB of a pack took %d MiB of memory: %v", len(pack)>>10, n, err)
+			}
+		})
 	}
 }
 
