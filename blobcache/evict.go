@@ -21,6 +21,7 @@ type limiter struct {
 	seen    int64 // bytes fetched at the last check
 	running bool
 	futile  time.Time // when making room was tried last, in vain
+	pinned  func() []string
 }
 
 // errNotOurs keeps a blob from eviction.
@@ -32,6 +33,28 @@ type PruneResult struct {
 	Links int64 `json:"links"`
 	Bytes int64 `json:"bytes"` // freed on disk
 	Kept  int64 `json:"kept"`  // bytes that hubfs still keeps
+}
+
+// Pin keeps contents from eviction, also by Prune: those whose hashes pinned gives, which is
+// asked each time. It is for what is needed without being open: what staged edits are edits of.
+func (c *Cache) Pin(pinned func() []string) {
+	c.limiter.mu.Lock()
+	defer c.limiter.mu.Unlock()
+	c.limiter.pinned = pinned
+}
+
+// pinned are the hashes that Pin was given.
+func (c *Cache) pinned() map[string]bool {
+	c.limiter.mu.Lock()
+	ask := c.limiter.pinned
+	c.limiter.mu.Unlock()
+	hashes := make(map[string]bool)
+	if ask != nil {
+		for _, hash := range ask() {
+			hashes[hash] = true
+		}
+	}
+	return hashes
 }
 
 // limit begins an eviction if enough has been fetched since the last look.
@@ -104,6 +127,13 @@ type evictable struct {
 	used    time.Time
 }
 
+func (it *evictable) hash() string {
+	if it.partial != nil {
+		return it.partial.hash
+	}
+	return it.name.hash
+}
+
 // shrink evicts until at most target bytes are kept, if more than limit are.
 func (c *Cache) shrink(ctx context.Context, limit, target int64) (PruneResult, error) {
 	var r PruneResult
@@ -115,6 +145,8 @@ func (c *Cache) shrink(ctx context.Context, limit, target int64) (PruneResult, e
 	if r.Kept <= limit {
 		return r, nil
 	}
+	pinned := c.pinned()
+	items = slices.DeleteFunc(items, func(it evictable) bool { return pinned[it.hash()] })
 	slices.SortFunc(items, func(a, b evictable) int { return a.used.Compare(b.used) })
 	var errs []error
 	for len(items) > 0 && r.Kept > target && ctx.Err() == nil {

@@ -462,6 +462,37 @@ func TestSizeLimit(t *testing.T) {
 	c.want(h.lfs("f11", random(2<<20, 111)), random(2<<20, 111))
 }
 
+// What is pinned stays, though it was used longest ago.
+func TestPin(t *testing.T) {
+	h := newFakeHub(t)
+	c := newTestCache(t, h)
+	var files []File
+	for i := range 4 {
+		f := h.lfs(fmt.Sprint("f", i), random(2<<20, uint64(100+i)))
+		if i < 2 {
+			c.fetch(f)
+		} else {
+			wantAt(t, c.open(f), random(2<<20, uint64(100+i)), 0, 100) // a part of it
+		}
+		files = append(files, f)
+	}
+	c.reopen()
+	here := func(f File) bool {
+		b := c.open(f)
+		defer b.Close()
+		return b.Cached() > 0
+	}
+	c.Pin(func() []string { return []string{files[0].Hash, files[2].Hash} })
+	if _, err := c.Prune(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range files {
+		if got := here(f); got != (i%2 == 0) {
+			t.Errorf("file %d is here: %v", i, got)
+		}
+	}
+}
+
 func TestTwoProcessesShareFolders(t *testing.T) {
 	h := newFakeHub(t)
 	a := newTestCache(t, h)

@@ -46,6 +46,7 @@ type daemonConfig struct {
 	UID, GID                       *uint32
 	Poll                           time.Duration
 	Retries                        int
+	CacheSize                      int64
 	Progress                       time.Duration
 	Debug                          bool
 	Write                          *WriteOptions
@@ -146,7 +147,7 @@ func startDaemon(cfg daemonConfig) (*Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, err := blobcache.Open(blobcache.Options{Hub: client, CacheDir: cfg.CacheDir, Offline: cfg.Offline, Logger: logger})
+	cache, err := blobcache.Open(blobcache.Options{Hub: client, CacheDir: cfg.CacheDir, MaxSize: cfg.CacheSize, Offline: cfg.Offline, Logger: logger})
 	if err != nil {
 		return nil, err
 	}

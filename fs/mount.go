@@ -150,6 +150,9 @@ func newMount(dir string, opts Options) *Mount {
 	m.kernel = new(kernel)
 	m.kernel.base, m.unmount = context.WithCancel(m.ctx)
 	m.closeErr = sync.OnceValue(m.close)
+	if opts.Write != nil {
+		opts.Cache.Pin(m.bases)
+	}
 	m.listings = newFlight[*blobcache.Listing](m)
 	m.refsAsked = newFlight[*refs](m)
 	m.infoAsked = newFlight[*hub.RepoInfo](m)

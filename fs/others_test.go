@@ -497,6 +497,48 @@ func TestEditOfLargeFile(t *testing.T) {
 	}
 }
 
+// What a staged edit is an edit of stays in the cache, however little room that has.
+func TestBaseOfEditStays(t *testing.T) {
+	const size = 4 << 20
+	s := hubtest.New(t)
+	create(t, s, "model", "alice/m", map[string]string{"f": "x"})
+	content := addLFS(t, s, "alice/m", "w.bin", size)
+	var others [][]byte
+	for i := range 6 {
+		others = append(others, addLFS(t, s, "alice/m", fmt.Sprintf("o%d.bin", i), size+1+i))
+	}
+	m := mountWritable(t, s, "alice/m", func(c *daemonConfig) { c.CacheSize = 3 * size })
+	wantContent(t, m.path("w.bin"), string(content))
+	f, err := os.OpenFile(m.path("w.bin"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("edit"), size/2); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, other := range others {
+		wantContent(t, m.path(fmt.Sprintf("o%d.bin", i)), string(other))
+	}
+	blob := func(content []byte) bool {
+		_, err := os.Stat(filepath.Join(m.cfg.CacheDir, "models--alice--m/blobs", fmt.Sprintf("%x", sha256.Sum256(content))))
+		return err == nil
+	}
+	eventually(t, "something is evicted", func() bool { return !blob(others[0]) })
+	if !blob(content) {
+		t.Error("what was edited is gone from the cache")
+	}
+	s.Hub.ResetCounts()
+	copy(content[size/2:], "edit")
+	m.commitAll()
+	if got := fetched(s); got > 64<<10 {
+		t.Errorf("the commit fetched %d bytes", got)
+	}
+	wantHub(t, s, "alice/m", "main", "w.bin", string(content))
+}
+
 // A tick in the middle of a copy commits nothing of it, nor of what is beside it; a log
 // elsewhere is committed meanwhile.
 func TestTick(t *testing.T) {

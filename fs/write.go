@@ -142,6 +142,15 @@ func (m *Mount) allTargets() []target {
 	return targets
 }
 
+// bases are the hashes of what staged edits are edits of.
+func (m *Mount) bases() []string {
+	var hashes []string
+	for _, g := range m.allTargets() {
+		hashes = append(hashes, g.b.Bases()...)
+	}
+	return hashes
+}
+
 // targets finds the trees that a path leads into, or that are below it.
 func (m *Mount) targets(ctx context.Context, path string) ([]target, error) {
 	path = cleanPath(path)

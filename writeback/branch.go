@@ -351,6 +351,22 @@ func (b *Branch) release(ino *inode) {
 	b.doom(ino.layers...)
 }
 
+// Bases are the hashes of what the Hub has below staged edits, of which a block is here and the
+// rest is read when it is committed.
+func (b *Branch) Bases() []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var hashes []string
+	for _, ino := range b.inodes {
+		ino.mu.RLock()
+		if ino.blob != nil && len(ino.layers) > 0 {
+			hashes = append(hashes, ino.blob.source.Hash)
+		}
+		ino.mu.RUnlock()
+	}
+	return hashes
+}
+
 // snapshot is everything that the log must hold.
 func (b *Branch) snapshot() []put {
 	b.mu.RLock()
