@@ -123,7 +123,7 @@ func startServer(t *testing.T, api *API) (*Server, *Client, *fakeMount) {
 	}
 	s := Serve(l, ServerOptions{API: api, Mount: m, User: func() string { return "me" }, Writing: &Writing{Every: time.Minute, StopTimeout: time.Minute}})
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5e9)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)

@@ -44,7 +44,7 @@ func startSync(t *testing.T, srv *hubtest.Server) (*Client, string) {
 	t.Cleanup(func() {
 		stop()
 		<-ended
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := errors.Join(server.Close(ctx), s.Close()); err != nil {
 			t.Error(err)

@@ -94,7 +94,7 @@ func daemon(config string) int {
 		}
 		left := leftovers()
 		// What has done its last step may still be on its way out.
-		for end := time.Now().Add(2 * time.Second); left != "" && time.Now().Before(end); left = leftovers() {
+		for end := time.Now().Add(20 * time.Second); left != "" && time.Now().Before(end); left = leftovers() {
 			time.Sleep(time.Millisecond)
 		}
 		if left != "" {
@@ -364,7 +364,7 @@ func busyNow(dir string) []Process {
 
 // unmountDir tries for a moment: closing is told to the daemon after close(2).
 func unmountDir(dir string) (err error) {
-	for range 50 {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if os.Geteuid() == 0 {
 			err = syscall.Unmount(dir, 0)
 		} else {
@@ -373,7 +373,6 @@ func unmountDir(dir string) (err error) {
 		if err == nil {
 			return nil
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	return err
 }

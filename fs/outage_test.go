@@ -297,7 +297,7 @@ func TestWaitingReaderCanBeKilled(t *testing.T) {
 				if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != test.signal {
 					t.Errorf("it ended with %v", err)
 				}
-			case <-time.After(5 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Error("it can't be killed")
 			}
 			wantContent(t, m.path("f"), "read")

@@ -487,7 +487,7 @@ func TestQuotaOnHub(t *testing.T) {
 	if _, err := c.FileMetadata(t.Context(), s.ref("empty")); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d < time.Second || d > 10*time.Second {
+	if d := time.Since(start); d < time.Second || d > time.Minute {
 		t.Errorf("it took %s", d)
 	}
 	st := c.Stats()
